@@ -1,0 +1,1 @@
+"""The pure rules that both chains, the relay and the clients share."""

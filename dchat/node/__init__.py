@@ -1,0 +1,1 @@
+"""The shell that node processes share; no rules of either chain in here."""

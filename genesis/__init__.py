@@ -1,0 +1,1 @@
+"""Genesis files, byte for byte repeatable."""
