@@ -1,0 +1,242 @@
+"""Value to bytes and back: canonical msgpack, exactly one encoding per value.
+
+Values are unsigned 64-bit integers, byte strings, UTF-8 text, booleans and arrays of those.
+Every length and integer takes its shortest form, so `pack(unpack(data)) == data` decides whether
+data is canonical. Packed arrays delimit themselves: no packed tuple is a prefix of another, and
+the byte order of packed integers is their numeric order.
+
+Source: the msgpack specification; ADR 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, Never, Protocol, TypeVar, cast
+
+import msgpack
+
+from dchat.kernel.errors import ProtocolError
+
+Raw = int | bytes | str | bool | Sequence["Raw"]
+
+MAX_U64: Final = 2**64 - 1
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_DEPTH: Final = 8
+
+T = TypeVar("T")
+_packb: Final = msgpack.packb
+_unpackb: Final = msgpack.unpackb
+
+
+class CodecError(ProtocolError):
+    """The bytes are not the canonical encoding of an allowed value."""
+
+
+def pack(value: Raw) -> bytes:
+    """Return the one encoding of value. Raises: CodecError if it has none."""
+    _check(value, MAX_DEPTH)
+    return _packb(value)
+
+
+def unpack(data: bytes, max_bytes: int = MAX_BYTES) -> Raw:
+    """Return the value that data encodes, arrays as lists. Raises: CodecError."""
+    raw = _load(data, max_bytes)
+    return _check(raw, MAX_DEPTH)
+
+
+def _load(data: bytes, max_bytes: int) -> object:
+    if len(data) > max_bytes:
+        raise CodecError(f"{len(data)} bytes, limit {max_bytes}")
+    try:
+        raw = _unpackb(data)
+        again = _packb(raw)
+    except (ValueError, TypeError, OverflowError) as fault:
+        raise CodecError(f"not msgpack: {fault}") from None
+    if again != data:
+        raise CodecError("not the canonical encoding")
+    return raw
+
+
+def _check(raw: object, depth: int) -> Raw:
+    match raw:
+        case bool() | bytes():
+            return raw
+        case int() if 0 <= raw <= MAX_U64:
+            return raw
+        case str():
+            return _check_text(raw)
+        case list() | tuple() if depth > 0:
+            return [_check(part, depth - 1) for part in as_array(cast("object", raw))]
+        case _:
+            raise CodecError(f"{type(raw).__name__} is no allowed value here")
+
+
+def _check_text(raw: str) -> str:
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        raise CodecError("text with a lone surrogate") from None
+    return raw
+
+
+class Shape(Generic[T]):
+    """What a value must look like; lower() and lift() go between it and raw msgpack values."""
+
+    def lower(self, value: T) -> Raw:
+        """Return value as a raw one. Raises: CodecError if it is out of bounds."""
+        raise NotImplementedError
+
+    def lift(self, raw: object) -> T:
+        """Return the value that raw stands for. Raises: CodecError."""
+        raise NotImplementedError
+
+    def encode(self, value: T) -> bytes:
+        """Return the one encoding of value. Raises: CodecError if it is out of bounds."""
+        return _packb(self.lower(value))
+
+    def decode(self, data: bytes, max_bytes: int = MAX_BYTES) -> T:
+        """Return the value that data encodes. Raises: CodecError."""
+        return self.lift(_load(data, max_bytes))
+
+    def decode_own(self, data: bytes) -> T:
+        """Return the value in bytes that encode() wrote and the tree or disk kept since."""
+        return self.lift(_unpackb(data))
+
+
+class AnyShape(Protocol):
+    """A shape of whatever type: what a record is made of."""
+
+    def lower(self, value: Never) -> Raw:
+        """Return value as a raw one. Raises: CodecError."""
+        ...
+
+    def lift(self, raw: object) -> object:
+        """Return the value that raw stands for. Raises: CodecError."""
+        ...
+
+
+class _U64(Shape[int]):
+    def lower(self, value: int) -> Raw:
+        return self.lift(value)
+
+    def lift(self, raw: object) -> int:
+        if type(raw) is not int or not 0 <= raw <= MAX_U64:
+            raise CodecError(f"expected an unsigned 64-bit integer, got {type(raw).__name__}")
+        return raw
+
+
+class _Bool(Shape[bool]):
+    def lower(self, value: bool) -> Raw:  # noqa: FBT001  # the value is the point
+        return self.lift(value)
+
+    def lift(self, raw: object) -> bool:
+        if type(raw) is not bool:
+            raise CodecError(f"expected a boolean, got {type(raw).__name__}")
+        return raw
+
+
+class Blob(Shape[bytes]):
+    """A byte string of at most `most` bytes."""
+
+    def __init__(self, most: int, least: int = 0) -> None:
+        self._most = most
+        self._least = least
+
+    def lower(self, value: bytes) -> Raw:
+        """Return value. Raises: CodecError if its length is out of bounds."""
+        return self.lift(value)
+
+    def lift(self, raw: object) -> bytes:
+        """Return raw if it is a byte string within the bounds. Raises: CodecError."""
+        if type(raw) is not bytes:
+            raise CodecError(f"expected bytes, got {type(raw).__name__}")
+        if not self._least <= len(raw) <= self._most:
+            raise CodecError(f"{len(raw)} bytes, allowed {self._least} to {self._most}")
+        return raw
+
+
+class Fixed(Blob):
+    """A byte string of exactly `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, size)
+
+
+class Text(Shape[str]):
+    """UTF-8 text of at most `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def lower(self, value: str) -> Raw:
+        """Return value. Raises: CodecError if it is too long."""
+        return self.lift(value)
+
+    def lift(self, raw: object) -> str:
+        """Return raw if it is text within the bound. Raises: CodecError."""
+        if type(raw) is not str:
+            raise CodecError(f"expected text, got {type(raw).__name__}")
+        if len(raw) > self._most or len(_check_text(raw).encode()) > self._most:
+            raise CodecError(f"text over {self._most} bytes")
+        return raw
+
+
+class ListOf(Shape[tuple[T, ...]]):
+    """An array of at most `most` values of one shape, as a tuple."""
+
+    def __init__(self, shape: Shape[T], most: int) -> None:
+        self._shape = shape
+        self._most = most
+
+    def lower(self, value: tuple[T, ...]) -> Raw:
+        """Return the raw parts. Raises: CodecError."""
+        self._bound(len(value))
+        return [self._shape.lower(part) for part in value]
+
+    def lift(self, raw: object) -> tuple[T, ...]:
+        """Return the lifted parts. Raises: CodecError."""
+        parts = as_array(raw)
+        self._bound(len(parts))
+        return tuple([self._shape.lift(part) for part in parts])
+
+    def _bound(self, count: int) -> None:
+        if count > self._most:
+            raise CodecError(f"{count} entries, limit {self._most}")
+
+
+class Record(Shape[T]):
+    """A frozen dataclass as the array of its fields, in the order the shapes are given."""
+
+    def __init__(self, make: Callable[..., T], **shapes: AnyShape) -> None:
+        self._make = make
+        self._names = tuple(shapes)
+        self._shapes = tuple(shapes.values())
+        self._lifts = tuple(shape.lift for shape in self._shapes)
+
+    def lower(self, value: T) -> Raw:
+        """Return the raw fields. Raises: CodecError naming the field that is out of bounds."""
+        return [self._lower_field(value, at) for at in range(len(self._names))]
+
+    def _lower_field(self, value: T, at: int) -> Raw:
+        try:
+            return self._shapes[at].lower(getattr(value, self._names[at]))
+        except CodecError as fault:
+            raise CodecError(f"{self._names[at]}: {fault}") from None
+
+    def lift(self, raw: object) -> T:
+        """Return the dataclass. Raises: CodecError."""
+        parts = as_array(raw)
+        if len(parts) != len(self._lifts):
+            raise CodecError(f"{len(parts)} fields, expected {len(self._lifts)}")
+        return self._make(*[lift(part) for lift, part in zip(self._lifts, parts, strict=True)])
+
+
+def as_array(raw: object) -> Sequence[object]:
+    """Return raw if it is an array. Raises: CodecError."""
+    if not isinstance(raw, list | tuple):
+        raise CodecError(f"expected an array, got {type(raw).__name__}")
+    return cast("Sequence[object]", raw)
+
+
+U64: Final[Shape[int]] = _U64()
+Bool: Final[Shape[bool]] = _Bool()

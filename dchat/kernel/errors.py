@@ -1,0 +1,268 @@
+"""The whole error tree, and the frozen table of refusal codes.
+
+A code is part of consensus (CometBFT hashes it) and of every client, so it is never changed or
+given away again. 1-99 belong to the kernel, 100-199 to the currency chain, 200-299 to the chat
+chain, 900-999 to queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+
+class DchatError(Exception):
+    """Root of every error we raise on purpose."""
+
+
+class TxRejected(DchatError):
+    """A transaction the rules refuse; becomes an ExecTxResult with this code."""
+
+    code: ClassVar[int]
+
+
+class ProtocolError(DchatError):
+    """A wire rule was broken; see the two subclasses for by whom."""
+
+
+class LocalProtocolError(ProtocolError):
+    """Our own code asked for a step the protocol does not allow: a bug here."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol: drop it and score it down."""
+
+
+class OperatorError(DchatError):
+    """Something the person at the keyboard can mend; carries how."""
+
+    exit_code: ClassVar[int] = 1
+    hint: str = ""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        if hint:
+            self.hint = hint
+
+
+class InvariantBroken(DchatError):
+    """State contradicts itself: never caught, the node halts."""
+
+
+class MalformedTransaction(TxRejected):
+    """The bytes are not one canonical envelope and a signature."""
+
+    code = 1
+
+
+class TransactionTooLarge(TxRejected):
+    """The transaction exceeds the byte bound. Attributes: size, limit -- bytes."""
+
+    code = 2
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size} bytes, limit {limit}")
+        self.size = size
+        self.limit = limit
+
+
+class UnknownKind(TxRejected):
+    """The outermost array is of a kind that this version does not know."""
+
+    code = 3
+
+
+class UnknownVersion(TxRejected):
+    """The envelope is of a version that this version does not know."""
+
+    code = 4
+
+
+class WrongChain(TxRejected):
+    """The transaction was signed for another chain. Attributes: have, need."""
+
+    code = 5
+
+    def __init__(self, have: str, need: str) -> None:
+        super().__init__(f"signed for chain {have!r}, this is {need!r}")
+        self.have = have
+        self.need = need
+
+
+class BadSignature(TxRejected):
+    """The signature is not the sender's over these bytes."""
+
+    code = 6
+
+
+class WeakKey(TxRejected):
+    """The public key is of small order or not canonical, so anybody could sign for it."""
+
+    code = 7
+
+
+class SenderKeyMismatch(TxRejected):
+    """The public key is not the one that the sender's account is bound to."""
+
+    code = 8
+
+
+class NonceMismatch(TxRejected):
+    """The nonce is not the account's next one. Attributes: have, need."""
+
+    code = 9
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"nonce {have}, the account's next is {need}")
+        self.have = have
+        self.need = need
+
+
+class FeeTooLow(TxRejected):
+    """The fee is below the price of the declared cost. Attributes: have, need -- base units."""
+
+    code = 10
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"fee {have} base units, the least is {need}")
+        self.have = have
+        self.need = need
+
+
+class CannotPayFee(TxRejected):
+    """The account holds less than the fee. Attributes: have, need -- base units."""
+
+    code = 11
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"holds {have} base units, the fee is {need}")
+        self.have = have
+        self.need = need
+
+
+class Expired(TxRejected):
+    """The last height the transaction was valid at is over. Attributes: last, height."""
+
+    code = 12
+
+    def __init__(self, last: int, height: int) -> None:
+        super().__init__(f"valid until height {last}, this is {height}")
+        self.last = last
+        self.height = height
+
+
+class ValidityTooLong(TxRejected):
+    """The transaction would stay valid beyond the bound. Attributes: last, limit -- heights."""
+
+    code = 13
+
+    def __init__(self, last: int, limit: int) -> None:
+        super().__init__(f"valid until height {last}, the furthest allowed is {limit}")
+        self.last = last
+        self.limit = limit
+
+
+class CostLimitTooLow(TxRejected):
+    """The declared cost does not cover the work. Attributes: have, need -- cost units."""
+
+    code = 14
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"cost limit {have} units, the work costs {need}")
+        self.have = have
+        self.need = need
+
+
+class CostLimitTooHigh(TxRejected):
+    """The declared cost would not fit into any block. Attributes: have, limit -- cost units."""
+
+    code = 15
+
+    def __init__(self, have: int, limit: int) -> None:
+        super().__init__(f"cost limit {have} units, a block holds {limit}")
+        self.have = have
+        self.limit = limit
+
+
+class UnknownTransaction(TxRejected):
+    """The body is of a type that this chain does not have."""
+
+    code = 16
+
+
+class MalformedBody(TxRejected):
+    """The body's fields are not those of its type."""
+
+    code = 17
+
+
+class PoolFull(TxRejected):
+    """The node holds as many unconfirmed transactions as it may."""
+
+    code = 18
+
+
+class ZeroAmount(TxRejected):
+    """Moving nothing is refused so that spam always costs something."""
+
+    code = 20
+
+
+class InsufficientFunds(TxRejected):
+    """The account holds less than the transaction spends. Attributes: have, need -- base units."""
+
+    code = 21
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"holds {have} base units, needs {need}")
+        self.have = have
+        self.need = need
+
+
+class AmountTooLarge(TxRejected):
+    """A sum leaves the range of 64 bits."""
+
+    code = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a code is called and what its reader can do next."""
+
+    name: str
+    hint: str
+
+
+REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
+    {
+        1: Refusal("MalformedTransaction", "build transactions with dchat or its SDK"),
+        2: Refusal("TransactionTooLarge", "split it into several transactions"),
+        3: Refusal("UnknownKind", "upgrade the node, or use the envelope kind it knows"),
+        4: Refusal("UnknownVersion", "upgrade the node, or sign with the version it knows"),
+        5: Refusal("WrongChain", "sign for the chain id in the network file"),
+        6: Refusal("BadSignature", "sign again with the key of the sender"),
+        7: Refusal("WeakKey", "create a key with dchat keygen"),
+        8: Refusal("SenderKeyMismatch", "use the identity file of the sender's account"),
+        9: Refusal("NonceMismatch", "read the account's nonce and sign again"),
+        10: Refusal("FeeTooLow", "raise the fee to the least one named"),
+        11: Refusal("CannotPayFee", "fund the account first"),
+        12: Refusal("Expired", "sign again with a later valid_until_height"),
+        13: Refusal("ValidityTooLong", "sign with a nearer valid_until_height"),
+        14: Refusal("CostLimitTooLow", "raise cost_limit to the cost named"),
+        15: Refusal("CostLimitTooHigh", "lower cost_limit below the block's"),
+        16: Refusal("UnknownTransaction", "check that it goes to the right chain, or upgrade"),
+        17: Refusal("MalformedBody", "build transactions with dchat or its SDK"),
+        18: Refusal("PoolFull", "wait for the next block and submit again"),
+        20: Refusal("ZeroAmount", "name an amount above zero"),
+        21: Refusal("InsufficientFunds", "lower the amount or fund the account"),
+        22: Refusal("AmountTooLarge", "lower the amount"),
+        200: Refusal("BadHandle", "use 3 to 32 of a-z, 0-9 and _"),
+        201: Refusal("HandleTaken", "choose another handle"),
+        202: Refusal("AlreadyRegistered", "update the identity instead"),
+        203: Refusal("NotRegistered", "register an identity first"),
+        204: Refusal("BadHomeRelays", "name one to three different relay addresses"),
+        205: Refusal("WeakInboxKey", "create an inbox key with dchat keygen"),
+    }
+)
