@@ -44,6 +44,14 @@ def unpack(data: bytes, max_bytes: int = MAX_BYTES) -> Raw:
     return _check(raw, MAX_DEPTH)
 
 
+def unpack_array(data: bytes, max_bytes: int = MAX_BYTES) -> Sequence[object]:
+    """Return the array that data encodes canonically, its parts still to be lifted.
+
+    Raises: CodecError.
+    """
+    return as_array(_load(data, max_bytes))
+
+
 def _load(data: bytes, max_bytes: int) -> object:
     if len(data) > max_bytes:
         raise CodecError(f"{len(data)} bytes, limit {max_bytes}")
@@ -236,6 +244,11 @@ def as_array(raw: object) -> Sequence[object]:
     if not isinstance(raw, list | tuple):
         raise CodecError(f"expected an array, got {type(raw).__name__}")
     return cast("Sequence[object]", raw)
+
+
+def as_values(raw: object) -> Sequence[Raw]:
+    """Return raw as an array of allowed values. Raises: CodecError."""
+    return [_check(part, MAX_DEPTH) for part in as_array(raw)]
 
 
 U64: Final[Shape[int]] = _U64()

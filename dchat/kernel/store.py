@@ -1,0 +1,72 @@
+"""Committed state as everyone reads it, and the draft that a transaction writes into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+
+class State(Protocol):
+    """An ordered key space that can be read."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at key, None where there is none."""
+        ...
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every entry whose key begins with prefix, in ascending order of key."""
+        ...
+
+
+class Draft:
+    """Copy-on-write view of a state: reads see earlier writes, dropping it undoes them."""
+
+    __slots__ = ("_base", "_writes")
+
+    def __init__(self, base: State) -> None:
+        self._base = base
+        self._writes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at key, own writes first."""
+        if key in self._writes:
+            return self._writes[key]
+        return self._base.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Write value at key, in this draft only."""
+        self._writes[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove key, in this draft only; one that is not there stays so."""
+        self._writes[key] = None
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the entries under prefix in ascending order, own writes in place."""
+        mine = sorted(key for key in self._writes if key.startswith(prefix))
+        theirs = self._base.scan(prefix)
+        below = next(theirs, None)
+        for key in mine:
+            while below is not None and below[0] < key:
+                yield below
+                below = next(theirs, None)
+            if below is not None and below[0] == key:
+                below = next(theirs, None)
+            value = self._writes[key]
+            if value is not None:
+                yield key, value
+        while below is not None:
+            yield below
+            below = next(theirs, None)
+
+    def writes(self) -> Mapping[bytes, bytes | None]:
+        """Return what this draft changes: a value, or None for a removal."""
+        return self._writes
+
+    def fork(self) -> Draft:
+        """Return an empty draft on top of this one."""
+        return Draft(self)
+
+    def merge(self, child: Draft) -> None:
+        """Take over everything that child, a fork of this draft, has written."""
+        self._writes.update(child.writes())
