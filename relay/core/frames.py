@@ -1,7 +1,4 @@
-"""Bodies <-> one byte stream: each frame is `u32be length | body`, no body over MAX_BODY bytes.
-
-An empty body is a keepalive: it says that its sender is alive and is never handed to a protocol.
-"""
+"""Bodies <-> one byte stream: each frame is `u32be length | body`, no body over MAX_BODY bytes."""
 
 from __future__ import annotations
 
@@ -40,9 +37,6 @@ def encode_frame(body: bytes) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
-KEEPALIVE: Final = encode_frame(b"")
-
-
 class FrameReader:
     """Cuts a byte stream into bodies, the same ones however the stream was chunked.
 
@@ -61,7 +55,7 @@ class FrameReader:
         return len(self._buffer)
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take a chunk; iterating yields each body now complete, empty ones (keepalives) too.
+        """Take a chunk; iterating yields each body that is now complete.
 
         What the caller leaves in the iterator comes out of the next one.
 

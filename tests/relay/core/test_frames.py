@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from relay.core.frames import (
     HEADER,
-    KEEPALIVE,
     MAX_BODY,
     FrameReader,
     FrameTooLarge,
@@ -69,10 +68,6 @@ def test_the_reader_never_holds_more_than_one_unfinished_frame(
 
 def test_the_layout_is_a_big_endian_length_then_the_body() -> None:
     assert encode_frame(b"abc") == b"\x00\x00\x00\x03abc"
-
-
-def test_a_keepalive_is_an_empty_body() -> None:
-    assert list(FrameReader().feed(KEEPALIVE)) == [b""]
 
 
 def test_a_body_of_exactly_the_bound_passes() -> None:
