@@ -43,6 +43,8 @@ _SHAPE: Final = codec.Record(
     balance=codec.U64,
 )
 _KEY_HEAD: Final = codec.pack(("account", bytes(ACCOUNT_ID_BYTES)))[:-ACCOUNT_ID_BYTES]
+SPACE: Final = _KEY_HEAD
+"""What every account's state key begins with."""
 
 
 class BadAccount(OperatorError):

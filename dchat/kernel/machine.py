@@ -1,0 +1,303 @@
+"""The state machine that both chains are: a block on a state gives writes and outcomes.
+
+A transaction passes four gates. Malformed bytes, a foreign chain, an expired height, a wrong
+nonce, key, signature or an uncovered fee leave no trace. From there on nonce and fee count, and
+the body runs on a draft of its own that a refusal throws away (STYLE D4). One cost unit stands
+for about one microsecond of work on the reference machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Generic, Protocol, TypeVar
+
+from dchat.kernel import accounts, codec, params, signing, supply, tx
+from dchat.kernel.accounts import Account
+from dchat.kernel.errors import (
+    CannotPayFee,
+    CostLimitTooHigh,
+    CostLimitTooLow,
+    Expired,
+    FeeTooLow,
+    MalformedBody,
+    NonceMismatch,
+    SenderKeyMismatch,
+    TxRejected,
+    UnknownTransaction,
+    ValidityTooLong,
+    WeakKey,
+    WrongChain,
+)
+from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
+from dchat.kernel.params import Params
+from dchat.kernel.store import Draft, State
+from dchat.kernel.tx import SignedTx
+
+BASE_COST: Final = Cost(120)
+"""Cost units of decoding, one signature check and the sender's record."""
+_BYTES_PER_COST: Final = 16
+_FREE: Final = Cost(0)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of what a transaction tells the outside world."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockContext:
+    """All that a block's hooks and transactions may know besides the state."""
+
+    chain_id: ChainId
+    height: Height
+    block_time_ms: EpochMs
+    proposer: bytes = b""
+    """20-byte address of the validator that proposed the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxContext:
+    """All a handler may know besides the state: who, and in which block."""
+
+    sender: AccountId
+    public_key: bytes
+    height: Height
+    block_time_ms: EpochMs
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What CheckTx and ExecTxResult answers are built from. Code 0 is success."""
+
+    code: int
+    reason: str = ""
+    """The refusal with its numbers, for people; not part of consensus."""
+    cost_wanted: Cost = _FREE
+    cost_used: Cost = _FREE
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A body that its family has decoded and found well formed."""
+
+    cost: Cost
+    run: Callable[[Draft, TxContext], tuple[Event, ...]]
+
+
+class TxFamily(Protocol):
+    """One type of transaction, whatever its fields."""
+
+    @property
+    def type(self) -> int:
+        """Return the first element of the bodies that are this family's."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Return the name that commands and events use."""
+        ...
+
+    def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
+        """Return the runnable body. Raises: TxRejected."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[T]):
+    """One type of transaction: its fields, its price, its stateless rules, its effect."""
+
+    type: int
+    name: str
+    shape: codec.Shape[T]
+    cost: Cost
+    check: Callable[[T], None]
+    apply: Callable[[Draft, T, TxContext], tuple[Event, ...]]
+
+    def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
+        """Return the body, decoded and checked without state. Raises: TxRejected."""
+        try:
+            body = self.shape.lift(fields)
+        except codec.CodecError as fault:
+            raise MalformedBody(f"{self.name}: {fault}") from None
+        self.check(body)
+        return Prepared(self.cost, lambda draft, ctx: self.apply(draft, body, ctx))
+
+    def body(self, fields: T) -> tuple[codec.Raw, ...]:
+        """Return the envelope body that carries these fields. Raises: CodecError."""
+        return (self.type, *codec.as_values(self.shape.lower(fields)))
+
+
+Query = Callable[[State, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A chain's rules as one value."""
+
+    name: str
+    families: Mapping[int, TxFamily]
+    genesis: Callable[[Draft, ChainId, bytes], None]
+    """Write the initial state from canonical genesis bytes. Raises: CodecError, InvariantBroken."""
+    end_block: Callable[[Draft, BlockContext], None]
+    queries: Mapping[str, Query]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What consensus hands over at one height."""
+
+    context: BlockContext
+    txs: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """What a block does: one outcome per transaction, and the writes of all together."""
+
+    writes: Mapping[bytes, bytes | None]
+    outcomes: tuple[Outcome, ...]
+
+
+Verified = Mapping[bytes, SignedTx]
+"""Transactions whose signature CheckTx has verified, by their raw bytes."""
+
+
+def init_chain(machine: Machine, state: State, chain_id: ChainId, genesis: bytes) -> Draft:
+    """Return the draft of the initial state. Raises: CodecError for bytes that are no genesis."""
+    draft = Draft(state)
+    machine.genesis(draft, chain_id, genesis)
+    return draft
+
+
+def run_block(machine: Machine, state: State, block: Block, verified: Verified) -> BlockResult:
+    """Return what the block does to state; state itself is not touched."""
+    draft = Draft(state)
+    rules = params.load(draft)
+    runner = _Runner(machine, rules, block.context, verified)
+    outcomes = tuple([runner.step(draft, raw) for raw in block.txs])
+    supply.burn(draft, Amount(runner.fees))
+    machine.end_block(draft, block.context)
+    return BlockResult(draft.writes(), outcomes)
+
+
+class _Runner:
+    """Carries what all transactions of one block share, and the fees taken so far."""
+
+    __slots__ = ("_context", "_machine", "_rules", "_verified", "fees")
+
+    def __init__(
+        self, machine: Machine, rules: Params, context: BlockContext, verified: Verified
+    ) -> None:
+        self._machine = machine
+        self._rules = rules
+        self._context = context
+        self._verified = verified
+        self.fees = 0
+
+    def step(self, draft: Draft, raw: bytes) -> Outcome:
+        """Run one transaction against draft; a refused one costs nonce and fee at most."""
+        try:
+            signed = self._admit(draft, raw)
+        except TxRejected as refusal:
+            return Outcome(refusal.code, describe(refusal))
+        self.fees += signed.envelope.fee
+        return _run_body(self._machine, draft, signed, self._context)
+
+    def _admit(self, draft: Draft, raw: bytes) -> SignedTx:
+        known = self._verified.get(raw)
+        signed = known or tx.decode(raw)
+        sender = accounts.load(draft, signed.envelope.sender)
+        check_envelope(signed.envelope, self._rules, self._context)
+        check_sender(signed.envelope, sender)
+        check_nonce(signed.envelope, sender.nonce, sender.balance)
+        if known is None:
+            tx.verify(signed)
+        accounts.save(draft, signed.envelope.sender, _charged(sender, signed.envelope))
+        return signed
+
+
+def _charged(sender: Account, envelope: tx.Envelope) -> Account:
+    return replace(
+        sender,
+        public_key=envelope.public_key,
+        nonce=Nonce(sender.nonce + 1),
+        balance=Amount(sender.balance - envelope.fee),
+    )
+
+
+def _run_body(machine: Machine, draft: Draft, signed: SignedTx, block: BlockContext) -> Outcome:
+    envelope = signed.envelope
+    wanted = envelope.cost_limit
+    child = draft.fork()
+    context = TxContext(envelope.sender, envelope.public_key, block.height, block.block_time_ms)
+    try:
+        prepared, used = prepare(machine, signed)
+        events = prepared.run(child, context)
+    except TxRejected as refusal:
+        return Outcome(refusal.code, describe(refusal), wanted, wanted)
+    draft.merge(child)
+    return Outcome(0, "", wanted, used, events)
+
+
+def prepare(machine: Machine, signed: SignedTx) -> tuple[Prepared, Cost]:
+    """Return the runnable body and the cost of the whole transaction. Raises: TxRejected."""
+    body = signed.envelope.body
+    family = machine.families.get(body[0]) if isinstance(body[0], int) else None
+    if family is None:
+        raise UnknownTransaction(f"type {body[0]!r} on the {machine.name} chain")
+    prepared = family.prepare(body[1:])
+    cost = cost_of(signed.size, prepared.cost)
+    if signed.envelope.cost_limit < cost:
+        raise CostLimitTooLow(have=signed.envelope.cost_limit, need=cost)
+    return prepared, cost
+
+
+def cost_of(size: int, family_cost: Cost) -> Cost:
+    """Return the cost units of a transaction of `size` bytes, the bytes rounded up."""
+    return Cost(BASE_COST + family_cost - -size // _BYTES_PER_COST)
+
+
+def check_envelope(envelope: tx.Envelope, rules: Params, block: BlockContext) -> None:
+    """Apply the rules that need no account. Raises: TxRejected."""
+    if envelope.chain_id != block.chain_id:
+        raise WrongChain(have=envelope.chain_id, need=block.chain_id)
+    if envelope.valid_until_height < block.height:
+        raise Expired(last=envelope.valid_until_height, height=block.height)
+    furthest = block.height + rules.max_validity_blocks
+    if envelope.valid_until_height > furthest:
+        raise ValidityTooLong(last=envelope.valid_until_height, limit=furthest)
+    if envelope.cost_limit > rules.max_block_cost:
+        raise CostLimitTooHigh(have=envelope.cost_limit, limit=rules.max_block_cost)
+    least = params.least_fee(rules, envelope.cost_limit)
+    if envelope.fee < least:
+        raise FeeTooLow(have=envelope.fee, need=least)
+
+
+def check_sender(envelope: tx.Envelope, sender: Account) -> None:
+    """Return if the envelope's key is the account's. Raises: SenderKeyMismatch, WeakKey."""
+    if sender.public_key:
+        if sender.public_key != envelope.public_key:
+            raise SenderKeyMismatch("the account is bound to another key")
+        return
+    if accounts.account_id(envelope.public_key) != envelope.sender:
+        raise SenderKeyMismatch("the sender's id is not made from this key")
+    if not signing.is_strong(envelope.public_key):
+        raise WeakKey("small order or not canonical")
+
+
+def check_nonce(envelope: tx.Envelope, due: Nonce, funds: Amount) -> None:
+    """Return if the nonce is due and the fee covered. Raises: NonceMismatch, CannotPayFee."""
+    if envelope.nonce != due:
+        raise NonceMismatch(have=envelope.nonce, need=due)
+    if funds < envelope.fee:
+        raise CannotPayFee(have=funds, need=envelope.fee)
+
+
+def describe(refusal: TxRejected) -> str:
+    """Return the refusal as a sentence that begins with its name."""
+    text = str(refusal)
+    return f"{type(refusal).__name__}: {text}" if text else type(refusal).__name__

@@ -1,0 +1,59 @@
+"""The parameters that both chains have: what a transaction may cost, weigh and wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dchat.kernel import codec
+from dchat.kernel.ids import Amount, Cost, Height
+from dchat.kernel.store import Draft, State
+
+KEY: Final = codec.pack(("params", "kernel"))
+_COSTS_PER_PRICE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Bounds and prices, voted or set in genesis."""
+
+    fee_per_1000_cost: Amount
+    """Base units that 1,000 declared cost units cost at least."""
+    max_block_cost: Cost
+    """Declared cost units that fit into one block; CometBFT knows them as gas."""
+    max_block_bytes: int
+    """Bytes of one block, header and evidence included."""
+    max_validity_blocks: Height
+    """How many blocks ahead `valid_until_height` may lie."""
+
+
+SHAPE: Final = codec.Record(
+    Params,
+    fee_per_1000_cost=codec.U64,
+    max_block_cost=codec.U64,
+    max_block_bytes=codec.U64,
+    max_validity_blocks=codec.U64,
+)
+
+DEFAULT: Final = Params(
+    fee_per_1000_cost=Amount(1000),
+    max_block_cost=Cost(1_000_000),
+    max_block_bytes=10 * 1024 * 1024,
+    max_validity_blocks=Height(10_000),
+)
+
+
+def load(state: State) -> Params:
+    """Return the parameters in force, the defaults before genesis wrote any."""
+    found = state.get(KEY)
+    return DEFAULT if found is None else SHAPE.decode_own(found)
+
+
+def save(draft: Draft, params: Params) -> None:
+    """Put parameters in force from the next transaction on."""
+    draft.put(KEY, SHAPE.encode(params))
+
+
+def least_fee(params: Params, cost_limit: Cost) -> Amount:
+    """Return the least fee for a declared cost, rounded up in the chain's favour."""
+    return Amount(-(-cost_limit * params.fee_per_1000_cost // _COSTS_PER_PRICE))

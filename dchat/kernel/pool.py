@@ -1,0 +1,94 @@
+"""What CheckTx knows beyond the committed state: nonces and fees of transactions that wait.
+
+After each commit the pool forgets what waits, and CometBFT shows it every waiting transaction
+again, in order, before anything new. Such a recheck is a few look-ups, because a transaction is
+decoded and verified once and then remembered until a block carries it or a recheck leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dchat.kernel import accounts, params, tx
+from dchat.kernel.errors import PoolFull, TxRejected
+from dchat.kernel.ids import AccountId, Amount, Nonce
+from dchat.kernel.machine import (
+    BlockContext,
+    Machine,
+    Outcome,
+    check_envelope,
+    check_nonce,
+    check_sender,
+    describe,
+    prepare,
+)
+from dchat.kernel.params import Params
+from dchat.kernel.store import State
+from dchat.kernel.tx import SignedTx
+
+MAX_REMEMBERED: Final = 200_000
+_NOTHING: Final = Amount(0)
+
+
+class Pool:
+    """Decides which transactions may wait for a block; remembers at most `most` of them."""
+
+    def __init__(self, machine: Machine, most: int = MAX_REMEMBERED) -> None:
+        self._machine = machine
+        self._most = most
+        self._verified: dict[bytes, SignedTx] = {}
+        self._before_commit: dict[bytes, SignedTx] = {}
+        self._waiting: dict[AccountId, tuple[Nonce, Amount]] = {}
+        self._rules: Params | None = None
+
+    @property
+    def verified(self) -> Mapping[bytes, SignedTx]:
+        """Return the waiting transactions, whose signatures were checked, by their bytes."""
+        return self._verified
+
+    def check(self, state: State, raw: bytes, context: BlockContext) -> Outcome:
+        """Return code 0 if raw may wait for the next block, whose context is given.
+
+        The transaction then counts as waiting. A refused one leaves no trace.
+        """
+        known = self._before_commit.pop(raw, None)
+        try:
+            signed = known or self._decode(raw)
+            due, spent = self._place(state, signed.envelope, context)
+            if known is None:
+                tx.verify(signed)
+        except TxRejected as refusal:
+            return Outcome(refusal.code, describe(refusal))
+        self._waiting[signed.envelope.sender] = (due, spent)
+        self._verified[raw] = signed
+        return Outcome(0, cost_wanted=signed.envelope.cost_limit)
+
+    def commit(self, included: Sequence[bytes]) -> None:
+        """Forget what a block has carried and what waited; rechecks bring back what still waits."""
+        for raw in included:
+            self._verified.pop(raw, None)
+        self._before_commit = self._verified
+        self._verified = {}
+        self._waiting.clear()
+        self._rules = None
+
+    def _decode(self, raw: bytes) -> SignedTx:
+        if len(self._verified) >= self._most:
+            raise PoolFull(f"{self._most} transactions are waiting")
+        signed = tx.decode(raw)
+        prepare(self._machine, signed)
+        return signed
+
+    def _place(
+        self, state: State, envelope: tx.Envelope, context: BlockContext
+    ) -> tuple[Nonce, Amount]:
+        """Return the sender's next nonce and fees once this one waits. Raises: TxRejected."""
+        if self._rules is None:
+            self._rules = params.load(state)
+        check_envelope(envelope, self._rules, context)
+        sender = accounts.load(state, envelope.sender)
+        check_sender(envelope, sender)
+        due, spent = self._waiting.get(envelope.sender, (sender.nonce, _NOTHING))
+        check_nonce(envelope, due, Amount(max(0, sender.balance - spent)))
+        return Nonce(due + 1), Amount(spent + envelope.fee)
