@@ -1,0 +1,94 @@
+"""How values reach a person or a program: aligned text, or one JSON document, on stdout."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Final
+
+import typer
+
+Leaf = str | int | bool | bytes | None
+Value = Leaf | Sequence["Value"] | Mapping[str, "Value"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+INDENT: Final = "  "
+NOTHING: Final = "-"
+
+
+def show(value: Value, *, as_json: bool = False) -> None:
+    """Print `value`; bytes appear as lower-case hex in both forms."""
+    typer.echo(json.dumps(_plain(value), ensure_ascii=True) if as_json else text(value))
+
+
+def text(value: Value) -> str:
+    """`value` as lines of `name: value`, nested ones indented, lists one entry a line."""
+    return "\n".join(_lines(value))
+
+
+def printable(line: str) -> str:
+    """`line` without characters that could steer the terminal or reorder what it shows.
+
+    Control, format and line separator characters become their escape: text from a peer, a file
+    name or a chain must not move the cursor, recolour or hide the rest of the line.
+    """
+    return "".join(
+        char if not unicodedata.category(char).startswith(("C", "Zl", "Zp")) else _escape(char)
+        for char in line
+    )
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _plain(value: Value) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _lines(value: Value) -> Iterator[str]:
+    if isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence):
+        yield _leaf(value)
+    elif not value:
+        yield NOTHING
+    elif isinstance(value, Mapping):
+        yield from _mapping_lines(value)
+    else:
+        yield from _list_lines(value)
+
+
+def _mapping_lines(fields: Mapping[str, Value]) -> Iterator[str]:
+    width = max(len(name) for name in fields) + 1
+    for name, entry in fields.items():
+        if _is_block(entry):
+            yield f"{name}:"
+            yield from (INDENT + line for line in _lines(entry))
+        else:
+            yield f"{name + ':':<{width}} {next(_lines(entry))}"
+
+
+def _list_lines(entries: Sequence[Value]) -> Iterator[str]:
+    for entry in entries:
+        first, *rest = _lines(entry)
+        yield f"- {first}"
+        yield from (INDENT + line for line in rest)
+
+
+def _is_block(value: Value) -> bool:
+    return isinstance(value, Mapping | list | tuple) and bool(value)
+
+
+def _leaf(value: Leaf) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.hex() if isinstance(value, bytes) else printable(str(value))

@@ -1,0 +1,340 @@
+"""Identity files: one seed per file, readable by its owner only, never overwritten.
+
+File: strict JSON, at most 4096 bytes, mode 0600:
+    {"version": 1, "kind": "node"|"user"|"burner", "public_key": HEX32, "seed": HEX32}
+A sealed file has, in place of `seed`:
+    "sealed": {"kdf": "argon2id13", "ops": INT, "mem": BYTES, "salt": HEX16, "box": HEX72}
+where box = nonce 24 | tag 16 | ciphertext 32 of libsodium's secretbox over the seed, under the
+Argon2id key of the passphrase. `public_key` is the Ed25519 key of child `account`, so that a
+damaged seed shows. Child = HKDF-SHA256(seed, no salt, info "dchat/child/v1/" | label), 32 bytes.
+Source: RFC 5869 (HKDF), RFC 9106 (Argon2).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from nacl import pwhash
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from dchat.kernel import accounts, signing
+from dchat.kernel.errors import OperatorError
+from dchat.kernel.ids import AccountId
+
+Kind = Literal["node", "user", "burner"]
+
+VERSION: Final = 1
+SEED_BYTES: Final = 32
+MAX_FILE_BYTES: Final = 4096
+MAX_PASSPHRASE_BYTES: Final = 1024
+KDF: Final = "argon2id13"
+# What a file may ask of the machine that opens it: files come from backups and other people.
+MAX_OPS: Final = 16
+MAX_MEM_BYTES: Final = 1 << 30
+BOX_BYTES: Final = SecretBox.NONCE_SIZE + SecretBox.MACBYTES + SEED_BYTES
+CHILD_TAG: Final = b"dchat/child/v1/"
+
+PLAIN_FIELDS: Final = frozenset({"version", "kind", "public_key", "seed"})
+SEALED_FIELDS: Final = frozenset({"version", "kind", "public_key", "sealed"})
+BOX_FIELDS: Final = frozenset({"kdf", "ops", "mem", "salt", "box"})
+
+
+class IdentityExists(OperatorError):
+    """The file is there already; a key is never overwritten."""
+
+    exit_code = 3
+    hint = "choose another --output, or move the old file away yourself"
+
+
+class IdentityUnsafe(OperatorError):
+    """Someone besides the owner can read or replace the file."""
+
+    exit_code = 4
+    hint = "make it yours alone: chmod 600 FILE, chown it to the user that runs dchat"
+
+
+class IdentityMalformed(OperatorError):
+    """The file is not an identity that this release can read."""
+
+    exit_code = 5
+    hint = "restore it from your backup, or make a new one with `dchat keygen --output FILE`"
+
+
+class PassphraseNeeded(OperatorError):
+    """The seed is sealed and no passphrase was given."""
+
+    exit_code = 6
+    hint = "give --passphrase-file FILE, or run it in a terminal to be asked"
+
+
+class WrongPassphrase(OperatorError):
+    """The passphrase does not open the seal."""
+
+    exit_code = 7
+    hint = "try again; there is no way to recover a lost passphrase"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An opened identity. `public_key` is its account's Ed25519 key."""
+
+    kind: Kind
+    public_key: bytes
+    seed: bytes = field(repr=False)
+
+    @property
+    def account_id(self) -> AccountId:
+        """The account that `public_key` opens on both chains."""
+        return accounts.account_id(self.public_key)
+
+    def child(self, label: str) -> bytes:
+        """A 32-byte seed of its own for `label`; no child reveals the parent or another child."""
+        return _child(self.seed, label)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What Argon2id and secretbox need to give the seed back, but for the passphrase."""
+
+    ops: int
+    mem: int
+    salt: bytes
+    box: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A file's contents, checked for form; exactly one of `seed` and `seal` is there."""
+
+    kind: Kind
+    public_key: bytes
+    seed: bytes | None = field(repr=False)
+    seal: Seal | None
+
+
+def create(path: Path, kind: Kind, passphrase: bytes | None = None) -> Identity:
+    """Write a fresh identity to `path`, whole or not at all, and return it.
+
+    Missing parent folders are made for the owner only.
+    Raises: IdentityExists, IdentityUnsafe, PassphraseNeeded (a user file is always sealed).
+    """
+    if kind == "user" and not passphrase:
+        raise PassphraseNeeded("a user identity is sealed with a passphrase")
+    if kind == "node" and passphrase:
+        raise PassphraseNeeded("a node identity is opened unattended and takes no passphrase")
+    seed = secrets.token_bytes(SEED_BYTES)
+    public_key = signing.public_key(_child(seed, "account"))
+    seal = _seal(seed, passphrase) if passphrase else None
+    _write_new(path, _encode(Sheet(kind, public_key, None if seal else seed, seal)))
+    return Identity(kind, public_key, seed)
+
+
+def load(path: Path, passphrase: bytes | None = None) -> Identity:
+    """Open the identity at `path`.
+
+    Raises: IdentityUnsafe, IdentityMalformed, PassphraseNeeded, WrongPassphrase.
+    """
+    return open_sheet(path, read(path), passphrase)
+
+
+def read(path: Path) -> Sheet:
+    """The file's checked contents, sealed or not. Raises: IdentityUnsafe, IdentityMalformed."""
+    try:
+        return _decode(_read_private(path, MAX_FILE_BYTES))
+    except (ValueError, RecursionError) as fault:
+        raise IdentityMalformed(f"{path}: {fault}") from fault
+
+
+def open_sheet(path: Path, sheet: Sheet, passphrase: bytes | None = None) -> Identity:
+    """The identity of a sheet read from `path`. Raises: as `load`."""
+    seed = sheet.seed
+    if sheet.seal is not None:
+        if passphrase is None:
+            raise PassphraseNeeded(f"{path} is sealed with a passphrase")
+        seed = _unseal(path, sheet.seal, passphrase)
+    if seed is None or signing.public_key(_child(seed, "account")) != sheet.public_key:
+        raise IdentityMalformed(f"{path}: the seed and the public key do not belong together")
+    return Identity(sheet.kind, sheet.public_key, seed)
+
+
+def read_passphrase(path: Path) -> bytes:
+    """The passphrase in an owner-only file, without its last line end.
+
+    Raises: IdentityUnsafe, IdentityMalformed (empty, or over 1024 bytes).
+    """
+    try:
+        passphrase = _read_private(path, MAX_PASSPHRASE_BYTES).removesuffix(b"\n")
+    except ValueError as fault:
+        raise IdentityMalformed(f"{path}: {fault}") from fault
+    if not passphrase:
+        raise IdentityMalformed(f"{path}: the passphrase is empty")
+    return passphrase
+
+
+def _child(seed: bytes, label: str) -> bytes:
+    info = CHILD_TAG + label.encode()
+    return HKDF(algorithm=hashes.SHA256(), length=SEED_BYTES, salt=None, info=info).derive(seed)
+
+
+def _seal(seed: bytes, passphrase: bytes) -> Seal:
+    ops, mem = pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE
+    salt = secrets.token_bytes(pwhash.argon2id.SALTBYTES)
+    box = SecretBox(_stretch(passphrase, ops, mem, salt)).encrypt(seed)
+    return Seal(ops, mem, salt, bytes(box))
+
+
+def _unseal(path: Path, seal: Seal, passphrase: bytes) -> bytes:
+    try:
+        return SecretBox(_stretch(passphrase, seal.ops, seal.mem, seal.salt)).decrypt(seal.box)
+    except CryptoError as fault:
+        raise WrongPassphrase(f"the passphrase does not open {path}") from fault
+
+
+def _stretch(passphrase: bytes, ops: int, mem: int, salt: bytes) -> bytes:
+    return pwhash.argon2id.kdf(SecretBox.KEY_SIZE, passphrase, salt, opslimit=ops, memlimit=mem)
+
+
+def _encode(sheet: Sheet) -> bytes:
+    fields: dict[str, object] = {
+        "version": VERSION,
+        "kind": sheet.kind,
+        "public_key": sheet.public_key.hex(),
+    }
+    if sheet.seal is not None:
+        seal = sheet.seal
+        shown = {"salt": seal.salt.hex(), "box": seal.box.hex()}
+        fields["sealed"] = {"kdf": KDF, "ops": seal.ops, "mem": seal.mem, **shown}
+    elif sheet.seed is not None:
+        fields["seed"] = sheet.seed.hex()
+    return json.dumps(fields, indent=2).encode() + b"\n"
+
+
+def _decode(text: bytes) -> Sheet:
+    fields = _object(json.loads(text.decode(), object_pairs_hook=_unique), "the file")
+    _integer(fields, "version", VERSION, VERSION)
+    sealed = "sealed" in fields
+    _same_names(fields, SEALED_FIELDS if sealed else PLAIN_FIELDS, "the file")
+    kind = fields["kind"]
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind is none of {', '.join(get_args(Kind))}")
+    seed = None if sealed else _hex(fields, "seed", SEED_BYTES)
+    seal = _decode_seal(_object(fields["sealed"], "sealed")) if sealed else None
+    return Sheet(cast("Kind", kind), _hex(fields, "public_key", SEED_BYTES), seed, seal)
+
+
+def _decode_seal(fields: Mapping[str, object]) -> Seal:
+    _same_names(fields, BOX_FIELDS, "sealed")
+    if fields["kdf"] != KDF:
+        raise ValueError(f"sealed.kdf is not {KDF}")
+    ops = _integer(fields, "ops", pwhash.argon2id.OPSLIMIT_MIN, MAX_OPS)
+    mem = _integer(fields, "mem", pwhash.argon2id.MEMLIMIT_MIN, MAX_MEM_BYTES)
+    salt = _hex(fields, "salt", pwhash.argon2id.SALTBYTES)
+    return Seal(ops, mem, salt, _hex(fields, "box", BOX_BYTES))
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field stands there twice")
+    return fields
+
+
+def _object(value: object, name: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not a JSON object")  # noqa: TRY004 -- one class for bad files
+    return cast("dict[str, object]", value)
+
+
+def _same_names(fields: Mapping[str, object], names: frozenset[str], where: str) -> None:
+    odd = sorted(names.symmetric_difference(fields))
+    if odd:
+        raise ValueError(f"{where} lacks or should not have: {', '.join(odd)}")
+
+
+def _hex(fields: Mapping[str, object], name: str, size: int) -> bytes:
+    text = fields[name]
+    # fromhex alone would also take blanks and capitals: two spellings of one key
+    if isinstance(text, str) and len(text) == 2 * size and set(text) <= set("0123456789abcdef"):
+        return bytes.fromhex(text)
+    raise ValueError(f"{name} is not {size} bytes in lower-case hex")
+
+
+def _integer(fields: Mapping[str, object], name: str, low: int, high: int) -> int:
+    value = fields.get(name)
+    # True and 1.0 also equal 1: two more spellings
+    if type(value) is int and low <= value <= high:
+        return value
+    raise ValueError(f"{name} is not an integer from {low} to {high}")
+
+
+def _read_private(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file that only its owner can read. Raises: ValueError if longer."""
+    # O_NONBLOCK: a pipe in the file's place must not hang the node
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        _check_private(path, os.fstat(descriptor))
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is longer than {limit} bytes")
+    return content
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise IdentityMalformed(f"{path} is not a regular file")
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise IdentityUnsafe(f"others can read or write {path} (mode {mode:04o})")
+    if status.st_uid not in (0, os.geteuid()):
+        raise IdentityUnsafe(f"{path} belongs to another user (uid {status.st_uid})")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """`path` holds `content`, on disk, for its owner only; an older file there is left alone."""
+    folder = path.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_folder(folder)
+    if path.is_symlink() or path.exists():
+        raise IdentityExists(f"{path} exists already and is left as it is")
+    draft = folder / f".{path.name}.{secrets.token_hex(8)}"
+    try:
+        _write_synced(draft, content)
+        os.link(draft, path)  # unlike rename, refuses to replace a file made in the meantime
+    except FileExistsError as fault:
+        raise IdentityExists(f"{path} exists already and is left as it is") from fault
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_folder(folder)
+
+
+def _check_folder(folder: Path) -> None:
+    status = folder.stat()
+    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if shared and not status.st_mode & stat.S_ISVTX:
+        raise IdentityUnsafe(f"others can replace files in {folder}")
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,44 @@
+"""Hypothesis profiles and the one way in which tests run the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from dchat.cli import main
+
+# ci: the same examples on every run, so that a red gate is red for everyone.
+settings.register_profile("ci", derandomize=True, max_examples=60, deadline=None)
+settings.register_profile(
+    "nightly",
+    max_examples=2000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A transcript: exit status, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def dchat(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run one `dchat` command line in this process, with no terminal."""
+
+    def run(*args: object) -> Ran:
+        code = main.run([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
