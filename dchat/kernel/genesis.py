@@ -12,11 +12,14 @@ from typing import Final
 
 from dchat.kernel import accounts, codec, params, supply
 from dchat.kernel.errors import InvariantBroken
-from dchat.kernel.ids import AccountId, Amount
-from dchat.kernel.store import Draft
+from dchat.kernel.ids import AccountId, Amount, ChainId
+from dchat.kernel.store import Draft, State
+from dchat.kernel.tx import MAX_CHAIN_ID_BYTES
 
 MAX_ALLOCATIONS: Final = 2_000_000
 MAX_BYTES: Final = 256 * 1024 * 1024
+_CHAIN_KEY: Final = codec.pack(("chain",))
+_CHAIN_ID: Final = codec.Text(MAX_CHAIN_ID_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,22 @@ def decode(data: bytes) -> Genesis:
     return genesis
 
 
-def write(draft: Draft, genesis: Genesis) -> None:
-    """Write the initial state. Raises: InvariantBroken, AmountTooLarge."""
+def init(draft: Draft, chain_id: ChainId, data: bytes) -> None:
+    """Write the initial state that canonical genesis bytes describe.
+
+    Raises: CodecError, InvariantBroken, AmountTooLarge.
+    """
+    genesis = decode(data)
     if not genesis.allocations:
         raise InvariantBroken("genesis gives nobody anything")
+    draft.put(_CHAIN_KEY, _CHAIN_ID.encode(chain_id))
     params.save(draft, genesis.params)
     for allocation in genesis.allocations:
         accounts.credit(draft, allocation.account, allocation.balance)
     supply.issue(draft, Amount(sum(each.balance for each in genesis.allocations)))
+
+
+def chain_id(state: State) -> ChainId | None:
+    """Return the chain's id as genesis wrote it, None before."""
+    found = state.get(_CHAIN_KEY)
+    return None if found is None else ChainId(_CHAIN_ID.decode_own(found))

@@ -132,6 +132,7 @@ class Family(Generic[T]):
 
 
 Query = Callable[[State, bytes], bytes]
+BlockHook = Callable[[Draft, BlockContext], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,9 @@ class Machine:
     families: Mapping[int, TxFamily]
     genesis: Callable[[Draft, ChainId, bytes], None]
     """Write the initial state from canonical genesis bytes. Raises: CodecError, InvariantBroken."""
-    end_block: Callable[[Draft, BlockContext], None]
     queries: Mapping[str, Query]
+    end_block: tuple[BlockHook, ...] = ()
+    """What every block owes beyond its transactions, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ def run_block(machine: Machine, state: State, block: Block, verified: Verified) 
     runner = _Runner(machine, rules, block.context, verified)
     outcomes = tuple([runner.step(draft, raw) for raw in block.txs])
     supply.burn(draft, Amount(runner.fees))
-    machine.end_block(draft, block.context)
+    for hook in machine.end_block:
+        hook(draft, block.context)
     return BlockResult(draft.writes(), outcomes)
 
 

@@ -1,0 +1,1 @@
+"""Transaction families, one file each."""
