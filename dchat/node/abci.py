@@ -1,0 +1,261 @@
+"""ABCI 2.0 server on a UNIX socket: one blocking thread per connection, answers in order.
+
+What comes in is bounded and parsed here; what it means is the application's business. A frame
+that is not ABCI ends its connection. An exception from the application ends the process: it is
+never turned into an answer, because a stopped node beats a forked one.
+Source: CometBFT v0.40.0 spec/abci/abci++_client_server.md; ADR 1.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import stat
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from dchat.kernel.errors import OperatorError
+from dchat.node.bell import Bell
+from dchat.node.frames import BadFrame, FrameReader, encode_size
+from dchat.node.proto import abci_pb2 as pb
+from dchat.node.requests import BESIDE, HANDLERS, MEMPOOL, Application
+from dchat.node.turns import Turns
+
+MAX_CONNECTIONS: Final = 4
+"""CometBFT opens four: consensus, mempool, query, snapshot."""
+
+MAX_PATH_BYTES: Final = 107
+"""What fits into `sockaddr_un.sun_path` with its closing zero."""
+
+RECEIVE_BYTES: Final = 256 * 1024
+SEND_AT_BYTES: Final = 256 * 1024
+"""Answers waiting beyond this are written without waiting for a Flush."""
+
+STOP_GRACE_S: Final = 10.0
+"""How long an answer may stay unread by the peer once we stop."""
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class HungUp(Exception):
+    """The peer closed or reset its end; ordinary, CometBFT does so when it stops."""
+
+
+class _Responses:
+    """`Response` messages framed for the wire, without copying the answer into one."""
+
+    def __init__(self) -> None:
+        fields = pb.Response.DESCRIPTOR.fields_by_name
+        self._tags = {kind: encode_size(fields[kind].number << 3 | 2) for kind in HANDLERS}
+
+    def frame(self, kind: str, response: Message) -> bytes:
+        body = response.SerializeToString()
+        head = self._tags[kind] + encode_size(len(body))
+        return encode_size(len(head) + len(body)) + head + body
+
+
+class _Conversation:
+    """One connection from its first byte to its last."""
+
+    def __init__(self, peer: socket.socket, app: Application, turns: Turns) -> None:
+        self._peer = peer
+        self._app = app
+        self._turns = turns
+        self._frames = FrameReader()
+        self._responses = _Responses()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Answers until either side ends it. Raises: whatever the application raises."""
+        with self._peer:
+            try:
+                while not self._ended.is_set():
+                    self._answer(self._frames.feed(self._receive()))
+            except HungUp:
+                log.info("abci_connection_closed", unfinished=self._frames.unfinished_bytes())
+            except (BadFrame, DecodeError) as fault:
+                log.warning("abci_frame_refused", reason=str(fault))
+
+    def end(self) -> None:
+        """The request in hand is finished, nothing after it is begun."""
+        self._ended.set()
+        with suppress(OSError):  # closed at the same moment
+            self._peer.shutdown(socket.SHUT_RD)
+
+    def cut(self) -> None:
+        """An answer that the peer does not read is given up."""
+        with suppress(OSError):
+            self._peer.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, frames: list[bytes]) -> None:
+        waiting: list[bytes] = []
+        size = 0
+        for frame in frames:
+            if self._ended.is_set():
+                break
+            kind, answer = self._handle(frame)
+            waiting.append(answer)
+            size += len(answer)
+            if kind == "flush" or size > SEND_AT_BYTES:
+                self._send(waiting)
+                waiting, size = [], 0
+        if waiting:
+            self._send(waiting)
+
+    def _handle(self, frame: bytes) -> tuple[str, bytes]:
+        request = pb.Request.FromString(frame)
+        kind = request.WhichOneof("value")
+        if kind is None:
+            raise BadFrame("a request of no known kind")
+        if kind in BESIDE:
+            response = HANDLERS[kind](self._app, request)
+        else:
+            with self._turns.mempool if kind in MEMPOOL else self._turns.consensus:
+                response = HANDLERS[kind](self._app, request)
+        return kind, self._responses.frame(kind, response)
+
+    def _receive(self) -> bytes:
+        try:
+            chunk = self._peer.recv(RECEIVE_BYTES)
+        except ConnectionError as fault:
+            raise HungUp from fault
+        if not chunk:
+            raise HungUp
+        return chunk
+
+    def _send(self, answers: list[bytes]) -> None:
+        try:
+            self._peer.sendall(b"".join(answers))
+        except ConnectionError as fault:
+            raise HungUp from fault
+
+
+def serve(path: Path, app: Application, stop: Bell) -> None:
+    """Returns once `stop` rang, the request in hand was answered and the socket is gone.
+
+    The socket is owner-only, in an owner-only directory. Raises: OperatorError where `path`
+    cannot be served; whatever the application raises, after every other connection has ended.
+    """
+    listener = _listen(path)
+    try:
+        _Server(listener, app, stop).run()
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)
+
+
+class _Server:
+    """Accepts up to MAX_CONNECTIONS, waits for the bell, passes on what a thread raised."""
+
+    def __init__(self, listener: socket.socket, app: Application, stop: Bell) -> None:
+        self._listener = listener
+        self._app = app
+        self._stop = stop
+        self._turns = Turns()
+        self._over = Bell()
+        self._live: dict[Future[None], _Conversation] = {}
+
+    def run(self) -> None:
+        with self._over, ThreadPoolExecutor(MAX_CONNECTIONS, "abci") as threads:
+            try:
+                while not self._stop.rung:
+                    self._wait()
+                    self._over.quiet()
+                    self._bury()
+                    self._accept(threads)
+            finally:
+                self._hang_up()
+        self._bury()
+
+    def _hang_up(self) -> None:
+        for conversation in self._live.values():
+            conversation.end()
+        for future in wait(self._live, STOP_GRACE_S).not_done:
+            self._live[future].cut()
+
+    def _wait(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stop, selectors.EVENT_READ)
+            selector.register(self._over, selectors.EVENT_READ)
+            if len(self._live) < MAX_CONNECTIONS:
+                selector.register(self._listener, selectors.EVENT_READ)
+            selector.select()
+
+    def _bury(self) -> None:
+        for future in [future for future in self._live if future.done()]:
+            del self._live[future]
+            future.result()
+
+    def _accept(self, threads: ThreadPoolExecutor) -> None:
+        if self._stop.rung or len(self._live) >= MAX_CONNECTIONS:
+            return
+        try:
+            peer, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        peer.settimeout(None)
+        conversation = _Conversation(peer, self._app, self._turns)
+        future = threads.submit(conversation.run)
+        self._live[future] = conversation
+        future.add_done_callback(lambda _: self._over.ring())
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket at `path`, mode 0600. Raises: OperatorError."""
+    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+        raise OperatorError(
+            f"socket path is {len(os.fsencode(path))} bytes long, {MAX_PATH_BYTES} is the most "
+            f"that the system takes: {path}",
+            hint="choose a shorter runtime directory, for example under /run or /tmp",
+        )
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_shared(path.parent)
+        _remove_stale(path)
+        return _bind(path)
+    except OSError as fault:
+        raise OperatorError(f"cannot listen on {path}: {fault.strerror}") from fault
+
+
+def _bind(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(os.fspath(path))
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    listener.listen(MAX_CONNECTIONS)
+    listener.settimeout(0)
+    return listener
+
+
+def _refuse_shared(directory: Path) -> None:
+    if directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise OperatorError(
+            f"others may write to the socket's directory: {directory}",
+            hint=f"chmod 700 {directory}",
+        )
+
+
+def _remove_stale(path: Path) -> None:
+    """Nothing is at `path`. Raises: OperatorError where it is served, or is not a socket."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise OperatorError(f"not a socket, left alone: {path}", hint="choose another --socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if probe.connect_ex(os.fspath(path)) == 0:
+            raise OperatorError(
+                f"another process serves {path}", hint="stop it, or choose another --socket"
+            )
+    path.unlink()
