@@ -1,0 +1,1 @@
+"""Authenticated key/value tree: pages, batch update, proofs of presence and absence."""

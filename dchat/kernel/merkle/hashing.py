@@ -1,0 +1,61 @@
+"""The tree's hashes: those of the Jellyfish Merkle tree with SHA-256.
+
+    leaf  = H("JMT::LeafNode" | H(key) | H(value))
+    node  = H("JMT::IntrnalNode" | left | right)
+    empty = "SPARSE_MERKLE_PLACEHOLDER_HASH__", as it stands
+
+The path of a key is H(key), its bits read from the most significant one. A subtree that holds one
+leaf has that leaf's hash, at whatever depth it begins.
+
+Source: penumbra-zone/jmt, `types/proof.rs` and `test_vectors/sha2_256_vectors.json`; ADR 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+HASH_SIZE: Final = 32
+LEAF_SIZE: Final = 2 * HASH_SIZE
+MAX_DEPTH: Final = 8 * HASH_SIZE
+EMPTY_ROOT: Final = b"SPARSE_MERKLE_PLACEHOLDER_HASH__"
+LEAF_TAG: Final = b"JMT::LeafNode"
+NODE_TAG: Final = b"JMT::IntrnalNode"
+
+
+def digest(text: bytes) -> bytes:
+    """Return H(text): a key's path, or what a leaf holds of its value."""
+    return sha256(text).digest()
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """Return the hash of a leaf, given as `path | H(value)`."""
+    return sha256(LEAF_TAG + leaf).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node with these children."""
+    return sha256(NODE_TAG + left + right).digest()
+
+
+def bit_at(path: bytes, depth: int) -> int:
+    """Return which way path turns below depth: 0 left, 1 right."""
+    return (path[depth >> 3] >> (7 - (depth & 7))) & 1
+
+
+def split(leaves: Sequence[bytes], depth: int) -> int:
+    """Return how many of the leaves, sorted and alike above depth, turn left below it."""
+    return sum(not bit_at(leaf, depth) for leaf in leaves)
+
+
+def subtree_hash(leaves: Sequence[bytes], depth: int) -> bytes:
+    """Return the hash of the subtree at depth that holds just these leaves, sorted by path."""
+    if len(leaves) == 1:
+        return leaf_hash(leaves[0])
+    if not leaves:
+        return EMPTY_ROOT
+    middle = split(leaves, depth)
+    left = subtree_hash(leaves[:middle], depth + 1)
+    right = subtree_hash(leaves[middle:], depth + 1)
+    return node_hash(left, right)
