@@ -47,6 +47,20 @@ class InvalidHeader(HeaderRefused):
     """No honest validators ever made this: whoever sent it is faulty."""
 
 
+def _need(holds: bool, otherwise: str) -> None:  # noqa: FBT001  # reads as an assertion
+    if not holds:
+        raise InvalidHeader(otherwise)
+
+
+def _need_hash(name: str, value: bytes, *, required: bool = False) -> None:
+    sized = len(value) == HASH_SIZE
+    _need(sized or (not value and not required), f"{name} of {len(value)} bytes")
+
+
+def _need_time(time_ns: int) -> None:
+    _need(MIN_TIME_NS <= time_ns <= MAX_TIME_NS, "time outside the years 1 to 9999")
+
+
 class Flag(IntEnum):
     """What a validator's place in a commit says."""
 
@@ -258,17 +272,3 @@ def _utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise InvalidHeader("text with a lone surrogate") from None
-
-
-def _need(holds: bool, otherwise: str) -> None:  # noqa: FBT001  # reads as an assertion
-    if not holds:
-        raise InvalidHeader(otherwise)
-
-
-def _need_hash(name: str, value: bytes, *, required: bool = False) -> None:
-    sized = len(value) == HASH_SIZE
-    _need(sized or (not value and not required), f"{name} of {len(value)} bytes")
-
-
-def _need_time(time_ns: int) -> None:
-    _need(MIN_TIME_NS <= time_ns <= MAX_TIME_NS, "time outside the years 1 to 9999")

@@ -1,0 +1,310 @@
+"""What a CometBFT node answers over JSON-RPC, as checked values.
+
+Heights and powers come as decimal text, hashes as hex, keys and signatures as base64, times as
+RFC 3339 to the nanosecond; absent bytes as null or "". Unknown fields are passed over: other
+versions of CometBFT add some. Only form is checked here; kernel/headers.py checks ranges and
+kernel/light.py what deserves trust.
+
+Source: CometBFT v0.40.0 rpc/core/types/responses.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, TypeVar
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dchat.kernel.errors import RemoteProtocolError
+from dchat.kernel.headers import (
+    NO_BLOCK,
+    BlockId,
+    Commit,
+    CommitSig,
+    Flag,
+    Header,
+    InvalidHeader,
+    Validator,
+    ValidatorSet,
+    validator_set,
+)
+from dchat.kernel.ids import ChainId, Height
+from dchat.kernel.wire import NS_PER_SECOND
+
+KEY_TYPE: Final = "tendermint/PubKeyEd25519"
+
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,20}")
+_TIME: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z"
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class MalformedAnswer(RemoteProtocolError):
+    """A node answered something that is not of the form its interface promises."""
+
+
+def parse(model: type[Model], body: bytes | str) -> Model:
+    """Return the model that the JSON text holds. Raises: MalformedAnswer."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise MalformedAnswer(f"{place or 'answer'}: {first['msg']}") from None
+
+
+def parse_time(raw: object) -> int:
+    """Return the nanoseconds since the epoch of an RFC 3339 time in UTC. Raises: ValueError."""
+    match = _TIME.fullmatch(raw) if isinstance(raw, str) else None
+    if match is None:
+        raise ValueError("not an RFC 3339 time in UTC")
+    whole = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+    seconds = (whole - _EPOCH) // timedelta(seconds=1)
+    return seconds * NS_PER_SECOND + int((match[2] or "0").ljust(9, "0"))
+
+
+def show_time(time_ns: int) -> str:
+    """Return the RFC 3339 time in UTC to the nanosecond, without trailing zeros."""
+    seconds, nanos = divmod(time_ns, NS_PER_SECOND)
+    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{nanos:09}".rstrip("0").rstrip(".") + "Z"
+
+
+def _from_decimal(raw: object) -> object:
+    if isinstance(raw, str) and not _DECIMAL.fullmatch(raw):
+        raise ValueError("not a decimal integer")
+    return int(raw) if isinstance(raw, str) else raw
+
+
+def _from_hex(raw: object) -> bytes:
+    if raw is None:
+        return b""
+    if not isinstance(raw, str) or re.search(r"[^0-9a-fA-F]", raw):
+        raise ValueError("not hexadecimal text")
+    return bytes.fromhex(raw)
+
+
+def _from_base64(raw: object) -> bytes:
+    if raw is None:
+        return b""
+    if isinstance(raw, str):
+        return base64.b64decode(raw, validate=True)
+    raise ValueError("not base64 text")
+
+
+def _or_empty(raw: object) -> object:
+    return {} if raw is None else raw
+
+
+Int = Annotated[int, BeforeValidator(_from_decimal)]
+Hex = Annotated[bytes, BeforeValidator(_from_hex)]
+Base64 = Annotated[bytes, BeforeValidator(_from_base64)]
+TimeNs = Annotated[int, BeforeValidator(parse_time)]
+
+
+class Answer(BaseModel):
+    """Base of all answers: frozen, strict about types, relaxed about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class _Parts(Answer):
+    total: Int = 0
+    hash: Hex = b""
+
+
+class _BlockId(Answer):
+    hash: Hex = b""
+    parts: Annotated[_Parts, BeforeValidator(_or_empty)] = Field(
+        default=_Parts(), validation_alias=AliasChoices("parts", "part_set_header")
+    )
+
+    def build(self) -> BlockId:
+        if not self.hash and not self.parts.hash and not self.parts.total:
+            return NO_BLOCK
+        return BlockId(self.hash, self.parts.total, self.parts.hash)
+
+
+class _Version(Answer):
+    block: Int = 0
+    app: Int = 0
+
+
+class _Header(Answer):
+    version: _Version
+    chain_id: str
+    height: Int
+    time: TimeNs
+    last_block_id: Annotated[_BlockId, BeforeValidator(_or_empty)] = _BlockId()
+    last_commit_hash: Hex
+    data_hash: Hex
+    validators_hash: Hex
+    next_validators_hash: Hex
+    consensus_hash: Hex
+    app_hash: Hex
+    last_results_hash: Hex
+    evidence_hash: Hex
+    proposer_address: Hex
+
+    def build(self) -> Header:
+        return Header(
+            block_version=self.version.block,
+            app_version=self.version.app,
+            chain_id=ChainId(self.chain_id),
+            height=Height(self.height),
+            time_ns=self.time,
+            last_block_id=self.last_block_id.build(),
+            last_commit_hash=self.last_commit_hash,
+            data_hash=self.data_hash,
+            validators_hash=self.validators_hash,
+            next_validators_hash=self.next_validators_hash,
+            consensus_hash=self.consensus_hash,
+            app_hash=self.app_hash,
+            last_results_hash=self.last_results_hash,
+            evidence_hash=self.evidence_hash,
+            proposer_address=self.proposer_address,
+        )
+
+
+class _CommitSig(Answer):
+    block_id_flag: int
+    validator_address: Hex
+    timestamp: TimeNs
+    signature: Base64
+
+    def build(self) -> CommitSig:
+        try:
+            flag = Flag(self.block_id_flag)
+        except ValueError:
+            raise InvalidHeader(f"unknown vote flag {self.block_id_flag}") from None
+        return CommitSig(flag, self.validator_address, self.timestamp, self.signature)
+
+
+class _Commit(Answer):
+    height: Int
+    round: Int
+    block_id: _BlockId
+    signatures: list[_CommitSig]
+
+    def build(self) -> Commit:
+        votes = tuple(vote.build() for vote in self.signatures)
+        return Commit(Height(self.height), self.round, self.block_id.build(), votes)
+
+
+class SignedHeader(Answer):
+    """A header and the votes for it."""
+
+    header: _Header
+    commit: _Commit
+
+    def build(self) -> tuple[Header, Commit]:
+        """Return both as kernel values. Raises: InvalidHeader."""
+        return self.header.build(), self.commit.build()
+
+
+class _PublicKey(Answer):
+    type: str
+    value: Base64
+
+
+class _Validator(Answer):
+    pub_key: _PublicKey
+    voting_power: Int
+
+    def build(self) -> Validator:
+        if self.pub_key.type != KEY_TYPE:
+            raise InvalidHeader(f"consensus key of type {self.pub_key.type[:40]!r}")
+        return Validator(self.pub_key.value, self.voting_power)
+
+
+class ValidatorPage(Answer):
+    """Part of a validator set; total is the size of the whole."""
+
+    validators: list[_Validator]
+    total: Int = 0
+
+    def build(self) -> tuple[Validator, ...]:
+        """Return the validators of this page. Raises: InvalidHeader."""
+        return tuple(member.build() for member in self.validators)
+
+
+class CommitAnswer(Answer):
+    """Answer to `commit`."""
+
+    signed_header: SignedHeader
+
+
+class _NodeInfo(Answer):
+    network: str
+
+
+class _SyncInfo(Answer):
+    latest_block_height: Int
+    latest_block_time: TimeNs
+    catching_up: bool
+
+
+class StatusAnswer(Answer):
+    """Answer to `status`."""
+
+    node_info: _NodeInfo
+    sync_info: _SyncInfo
+
+
+class BroadcastAnswer(Answer):
+    """Answer to `broadcast_tx_sync`."""
+
+    code: int
+    log: str = ""
+    hash: Hex
+
+
+class _TxResult(Answer):
+    code: int = 0
+    log: str = ""
+    gas_wanted: Int = 0
+    gas_used: Int = 0
+
+
+class TxAnswer(Answer):
+    """Answer to `tx`."""
+
+    hash: Hex
+    height: Int
+    tx_result: _TxResult
+
+
+class _ProofOp(Answer):
+    type: str
+    key: Base64 = b""
+    data: Base64 = b""
+
+
+class _ProofOps(Answer):
+    ops: list[_ProofOp] = []
+
+
+class _QueryResponse(Answer):
+    code: int = 0
+    log: str = ""
+    value: Base64 = b""
+    height: Int = 0
+    proof_ops: Annotated[_ProofOps, BeforeValidator(_or_empty)] = Field(
+        default=_ProofOps(), validation_alias="proofOps"
+    )
+
+
+class QueryAnswer(Answer):
+    """Answer to `abci_query`."""
+
+    response: _QueryResponse
+
+
+def build_validator_set(pages: tuple[ValidatorPage, ...]) -> ValidatorSet:
+    """Return the set that the pages make up. Raises: InvalidHeader."""
+    return validator_set(member for page in pages for member in page.build())
