@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,16 +54,31 @@ class Counter:
         return pb.ResponseFinalizeBlock(tx_results=[pb.ExecTxResult(data=tx) for tx in request.txs])
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    stop: Bell
+    future: Future[None]
+
+    def failure(self) -> BaseException | None:
+        return self.future.exception(PATIENCE_S)
+
+
 @contextmanager
-def served(path: Path, app: Counter) -> Generator[Future[None]]:
+def served(path: Path, app: Counter) -> Generator[Serving]:
     with Bell() as stop, ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve, path, app, stop)  # pyright: ignore[reportArgumentType]
-        while not path.exists() and not serving.done():
-            pass
-        yield serving
-        app.gate.set()
-        stop.ring()
+        await_listener(path, serving)
+        try:
+            yield Serving(stop, serving)
+        finally:
+            stop.ring()
+            app.gate.set()
         serving.exception(PATIENCE_S)
+
+
+def await_listener(path: Path, serving: Future[None]) -> None:
+    while not serving.done() and not connects(path):
+        pass
 
 
 class Client:
@@ -95,6 +111,12 @@ class Client:
         answer = self.receive()
         assert self.receive().WhichOneof("value") == "flush"
         return answer
+
+    def await_deafness(self) -> None:
+        """Returns once the server has stopped reading."""
+        with suppress(BrokenPipeError):
+            while True:
+                self.send(echo("anybody there?"))
 
     def is_hung_up(self) -> bool:
         try:
@@ -200,9 +222,11 @@ def test_the_request_in_hand_is_answered_before_a_stop(path: Path, app: Counter)
         client = Client(path)
         client.send(check(b"in hand"), check(b"not begun"))
         app.waiting.wait(PATIENCE_S)
+        serving.stop.ring()
+        client.await_deafness()
     answer = client.receive()
 
-    assert serving.exception() is None
+    assert serving.failure() is None
     assert answer.check_tx.data == b"in hand"
     assert app.checked == [b"in hand"]
     assert not path.exists()
@@ -214,7 +238,7 @@ def test_an_application_that_raises_ends_the_server_with_its_exception(
     with served(path, app) as serving:
         client = Client(path)
         client.send(pb.Request(commit=pb.RequestCommit()))
-        fault = serving.exception(PATIENCE_S)
+        fault = serving.failure()
         hung_up = client.is_hung_up()
 
     assert (repr(fault), hung_up) == ("RuntimeError('the disk is on fire')", True)
@@ -256,7 +280,7 @@ def test_a_connection_cut_inside_a_frame_changes_nothing(path: Path, app: Counte
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(hostile=st.binary(min_size=1, max_size=40))
 def test_arbitrary_bytes_never_stop_the_server(
-    long_lived: tuple[Path, Future[None]], hostile: bytes
+    long_lived: tuple[Path, Serving], hostile: bytes
 ) -> None:
     path, serving = long_lived
     client = Client(path)
@@ -266,12 +290,12 @@ def test_arbitrary_bytes_never_stop_the_server(
     answer = witness.ask(echo("fine")).echo.message
     witness.socket.close()
 
-    assert not serving.done()
+    assert not serving.future.done()
     assert answer == "fine"
 
 
 @pytest.fixture(scope="module")
-def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Future[None]]]:
+def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Serving]]:
     path = tmp_path_factory.mktemp("long") / "app.sock"
     with served(path, Patient()) as serving:
         yield path, serving
@@ -307,19 +331,8 @@ def test_a_stale_socket_is_replaced(path: Path, app: Counter) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(os.fspath(path))
 
-    with served(path, app) as serving:
-        client = connect_when_ready(path, serving)
-
-        assert client.ask(echo("fresh")).echo.message == "fresh"
-
-
-def connect_when_ready(path: Path, serving: Future[None]) -> Client:
-    while not serving.done():
-        try:
-            return Client(path)
-        except OSError:
-            continue
-    raise AssertionError(serving.exception())
+    with served(path, app):
+        assert Client(path).ask(echo("fresh")).echo.message == "fresh"
 
 
 def refusal(path: Path, app: Counter) -> str:
@@ -359,6 +372,11 @@ def test_a_directory_that_cannot_be_made_is_refused(path: Path, app: Counter) ->
     assert "cannot listen" in refusal(path / "below" / "app.sock", app)
 
 
+def connects(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(os.fspath(path)) == 0
+
+
 FAILING_NODE = """
 import sys
 from pathlib import Path
@@ -378,7 +396,7 @@ def test_a_process_whose_application_raises_exits_with_a_traceback(path: Path) -
     with subprocess.Popen(
         [sys.executable, "-c", FAILING_NODE, path], stderr=subprocess.PIPE
     ) as node:
-        while not path.exists() and node.poll() is None:
+        while node.poll() is None and not connects(path):
             pass
         Client(path).send(pb.Request(info=pb.RequestInfo()))
         _, errors = node.communicate(timeout=PATIENCE_S)
