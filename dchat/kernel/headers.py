@@ -188,12 +188,13 @@ class ValidatorSet:
 def validator_set(members: Iterable[Validator]) -> ValidatorSet:
     """Return the set of members in CometBFT's order. Raises: InvalidHeader.
 
-    At most 10,000 members, none twice, total power within CometBFT's MaxTotalVotingPower.
+    At most 10,000 members, none twice, total power within CometBFT's MaxTotalVotingPower. A set
+    may be empty: nothing can follow such a block, but it is well-formed.
     """
     placed = sorted((-member.power, member.address, member) for member in members)
     addresses = tuple(address for _, address, _ in placed)
     total = -sum(power for power, _, _ in placed)
-    _need(1 <= len(placed) <= MAX_VALIDATORS, f"{len(placed)} validators")
+    _need(len(placed) <= MAX_VALIDATORS, f"{len(placed)} validators")
     _need(len(frozenset(addresses)) == len(addresses), "a validator is named twice")
     _need(total <= MAX_TOTAL_POWER, f"total voting power {total} is too high")
     return ValidatorSet(tuple(member for _, _, member in placed), addresses, total)
