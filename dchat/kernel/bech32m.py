@@ -48,7 +48,7 @@ def _symbols(prefix: str, text: str) -> list[int]:
     if len(text) > _MAX_CHARACTERS or (text != text.lower() and text != text.upper()):
         raise BadAddress("too long, or upper and lower case mixed")
     head, mark, tail = text.lower().rpartition("1")
-    if not mark or head != prefix or len(tail) < _CHECKSUM_SYMBOLS:
+    if not mark or not head or head != prefix or len(tail) < _CHECKSUM_SYMBOLS:
         raise BadAddress(f"does not begin with {prefix}1")
     if any(letter not in _ALPHABET for letter in tail):
         raise BadAddress("has a character that bech32 does not use")

@@ -241,7 +241,7 @@ class Record(Shape[T]):
 
 def as_array(raw: object) -> Sequence[object]:
     """Return raw if it is an array. Raises: CodecError."""
-    if not isinstance(raw, list | tuple):
+    if type(raw) is not list and type(raw) is not tuple:  # an extension arrives as a subclass
         raise CodecError(f"expected an array, got {type(raw).__name__}")
     return cast("Sequence[object]", raw)
 

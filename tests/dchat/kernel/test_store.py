@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dchat.kernel.store import Draft
+from tests.fakes.memory import MemoryState
+
+keys = st.binary(min_size=1, max_size=2)
+entries = st.dictionaries(keys, st.binary(max_size=2), max_size=8)
+changes = st.dictionaries(keys, st.none() | st.binary(max_size=2), max_size=8)
+
+
+def drafted(base: MemoryState | Draft, writes: dict[bytes, bytes | None]) -> Draft:
+    draft = Draft(base)
+    for key in [key for key, value in writes.items() if value is None]:
+        draft.delete(key)
+    for key, value in [(key, value) for key, value in writes.items() if value is not None]:
+        draft.put(key, value)
+    return draft
+
+
+@given(entries, changes, st.binary(max_size=1))
+def test_a_draft_reads_like_the_state_it_would_become(
+    before: dict[bytes, bytes], writes: dict[bytes, bytes | None], prefix: bytes
+) -> None:
+    base = MemoryState(before)
+
+    draft = drafted(base, writes)
+
+    after = base.after(writes)
+    assert list(draft.scan(prefix)) == list(after.scan(prefix))
+    assert {key: draft.get(key) for key in {**before, **writes}} == {
+        key: after.get(key) for key in {**before, **writes}
+    }
+
+
+@given(entries, changes, changes)
+def test_a_merged_fork_is_the_same_as_writing_directly(
+    before: dict[bytes, bytes], first: dict[bytes, bytes | None], then: dict[bytes, bytes | None]
+) -> None:
+    draft = drafted(MemoryState(before), first)
+    child = drafted(draft, then)
+
+    draft.merge(child)
+
+    assert draft.writes() == {**first, **then}
+
+
+@given(entries, changes)
+def test_a_dropped_fork_leaves_nothing(
+    before: dict[bytes, bytes], writes: dict[bytes, bytes | None]
+) -> None:
+    draft = Draft(MemoryState(before))
+
+    drafted(draft.fork(), writes)
+
+    assert (draft.writes(), list(draft.scan(b""))) == ({}, sorted(before.items()))

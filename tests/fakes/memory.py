@@ -1,0 +1,104 @@
+"""A state in memory that a draft can stand on, and what most chain tests begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from dchat.kernel import accounts, codec, genesis, machine, params, signing, tx
+from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
+from dchat.kernel.machine import Block, BlockContext, BlockResult, Machine, Outcome, TxFamily
+
+CHAIN = ChainId("test-1")
+FUNDS = Amount(1_000_000)
+
+
+class MemoryState:
+    """Committed entries; `after` gives the next state and leaves this one alone."""
+
+    def __init__(self, entries: Mapping[bytes, bytes] | None = None) -> None:
+        self.entries = dict(entries or {})
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.entries.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted(e for e in self.entries.items() if e[0].startswith(prefix)))
+
+    def after(self, writes: Mapping[bytes, bytes | None]) -> MemoryState:
+        merged: dict[bytes, bytes | None] = {**self.entries, **writes}
+        return MemoryState({key: value for key, value in merged.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a key."""
+
+    seed: bytes
+
+    @property
+    def public_key(self) -> bytes:
+        return signing.public_key(self.seed)
+
+    @property
+    def id(self) -> AccountId:
+        return accounts.account_id(self.public_key)
+
+
+ALICE, BOB, CAROL = (Person(bytes([at]) * 32) for at in (1, 2, 3))
+
+
+def opened(rules: Machine, **funds: int) -> MemoryState:
+    """Return the genesis state of a chain on which alice, bob or carol hold something."""
+    people = {"alice": ALICE, "bob": BOB, "carol": CAROL}
+    allocations = sorted((people[name].id, Amount(units)) for name, units in funds.items())
+    data = genesis.SHAPE.encode(
+        genesis.Genesis(params.DEFAULT, tuple(genesis.Allocation(*each) for each in allocations))
+    )
+    empty = MemoryState()
+    return empty.after(machine.init_chain(rules, empty, CHAIN, data).writes())
+
+
+def envelope(who: Person, body: tuple[codec.Raw, ...], nonce: int = 0) -> tx.Envelope:
+    """Return an envelope with which nothing is wrong."""
+    return tx.Envelope(
+        CHAIN,
+        who.id,
+        who.public_key,
+        Nonce(nonce),
+        Amount(2000),
+        Cost(2000),
+        Height(100),
+        body,
+    )
+
+
+def signed(who: Person, body: tuple[codec.Raw, ...], nonce: int = 0, **changes: object) -> bytes:
+    """Return the transaction that who signed, after the changes to its envelope."""
+    return tx.build(replace(envelope(who, body, nonce), **changes), who.seed)
+
+
+def at_height(height: int = 1) -> BlockContext:
+    """Return the context of a block of the test chain."""
+    return BlockContext(CHAIN, Height(height), EpochMs(1_700_000_000_000 + height))
+
+
+def run(rules: Machine, state: MemoryState, *txs: bytes, height: int = 1) -> BlockResult:
+    """Return what a block with these transactions does."""
+    return machine.run_block(rules, state, Block(at_height(height), txs), {})
+
+
+def step(rules: Machine, state: MemoryState, raw: bytes) -> tuple[MemoryState, Outcome]:
+    """Return the state after a block with one transaction, and its outcome."""
+    result = run(rules, state, raw)
+    return state.after(result.writes), result.outcomes[0]
+
+
+def balance(state: MemoryState, who: Person) -> int:
+    """Return what who holds."""
+    return accounts.load(state, who.id).balance
+
+
+def family(rules: Machine, name: str) -> TxFamily:
+    """Return the family of that name."""
+    return next(each for each in rules.families.values() if each.name == name)
