@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dchat.kernel import codec, signing
-from dchat.kernel.accounts import ACCOUNT_ID, account_id
+from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import (
     BadSignature,
     MalformedTransaction,
@@ -30,7 +30,6 @@ KIND: Final = 0
 VERSION: Final = 1
 MAX_TX_BYTES: Final = 64 * 1024
 MAX_CHAIN_ID_BYTES: Final = 50
-_HEAD: Final = (KIND, VERSION)
 
 
 class _Body(codec.Shape[tuple[codec.Raw, ...]]):
@@ -94,7 +93,7 @@ class SignedTx:
 
 def build(envelope: Envelope, seed: bytes) -> bytes:
     """Return the transaction, signed with the key of a 32-byte seed. Raises: CodecError."""
-    encoded = codec.pack([*_HEAD, *codec.as_values(_SHAPE.lower(envelope))])
+    encoded = codec.pack([KIND, VERSION, *codec.as_values(_SHAPE.lower(envelope))])
     return encoded + signing.sign(seed, DOMAIN, hashlib.sha256(encoded).digest())
 
 
@@ -114,11 +113,10 @@ def decode(raw: bytes) -> SignedTx:
 
 
 def _strip_head(parts: Sequence[object]) -> Sequence[object]:
-    head = tuple(codec.U64.lift(part) for part in parts[:2])
-    if head[:1] != _HEAD[:1]:
-        raise UnknownKind(f"kind {head[0] if head else None}, known is {KIND}")
-    if head != _HEAD:
-        raise UnknownVersion(f"version {head[1:]}, known is {VERSION}")
+    if not parts or codec.U64.lift(parts[0]) != KIND:
+        raise UnknownKind(f"kind {parts[0] if parts else None}, known is {KIND}")
+    if len(parts) == 1 or codec.U64.lift(parts[1]) != VERSION:
+        raise UnknownVersion(f"version {parts[1] if parts[1:] else None}, known is {VERSION}")
     return parts[2:]
 
 
@@ -133,8 +131,3 @@ def verify(tx: SignedTx) -> None:
 def tx_hash(raw: bytes) -> TxHash:
     """Return the hash under which CometBFT indexes the transaction."""
     return TxHash(hashlib.sha256(raw).digest())
-
-
-def opens(account: AccountId, public_key: bytes) -> bool:
-    """Tell whether public_key is the one that the account's id was made from."""
-    return account_id(public_key) == account

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abci_currency.machine import MACHINE
+from abci_currency.txs import transfer
+from abci_currency.txs.transfer import Transfer
+from dchat.kernel import accounts, codec, errors, machine, params, supply, tx
+from dchat.kernel.ids import Amount
+from dchat.kernel.machine import Block, BlockContext, Event
+from dchat.kernel.store import Draft
+from tests.fakes.memory import (
+    ALICE,
+    BOB,
+    CAROL,
+    FUNDS,
+    MemoryState,
+    at_height,
+    balance,
+    envelope,
+    opened,
+    run,
+    signed,
+    step,
+)
+
+PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
+FEE = 2000
+WEAK = bytes([1, *[0] * 31])
+
+
+def start() -> MemoryState:
+    return opened(MACHINE, alice=FUNDS, bob=FUNDS)
+
+
+def refused(raw: bytes, *, height: int = 1) -> tuple[int, bool]:
+    """Return the code, and whether the block wrote anything."""
+    result = run(MACHINE, start(), raw, height=height)
+    return result.outcomes[0].code, bool(result.writes)
+
+
+def test_an_accepted_transaction_charges_its_fee_and_raises_the_nonce() -> None:
+    after, outcome = step(MACHINE, start(), signed(ALICE, PAY))
+
+    sender = accounts.load(after, ALICE.id)
+    assert (outcome.code, sender.nonce, sender.balance) == (0, 1, FUNDS - FEE - 5)
+    assert sender.public_key == ALICE.public_key
+    assert balance(after, BOB) == FUNDS + 5
+
+
+def test_fees_are_burned() -> None:
+    after, _ = step(MACHINE, start(), signed(ALICE, PAY))
+
+    supply.check_invariant(after)
+    assert supply.load(after).burned == FEE
+
+
+def test_a_refused_body_costs_fee_and_nonce_and_nothing_else() -> None:
+    too_much = transfer.FAMILY.body(Transfer(BOB.id, Amount(FUNDS)))
+
+    after, outcome = step(MACHINE, start(), signed(ALICE, too_much))
+
+    sender = accounts.load(after, ALICE.id)
+    assert outcome.code == errors.InsufficientFunds.code
+    assert (sender.nonce, sender.balance, balance(after, BOB)) == (1, FUNDS - FEE, FUNDS)
+
+
+def test_a_replayed_transaction_is_refused() -> None:
+    raw = signed(ALICE, PAY)
+    after, _ = step(MACHINE, start(), raw)
+
+    result = run(MACHINE, after, raw)
+
+    assert (result.outcomes[0].code, result.writes) == (errors.NonceMismatch.code, {})
+
+
+def test_transactions_of_one_block_see_each_other() -> None:
+    result = run(MACHINE, start(), signed(ALICE, PAY), signed(ALICE, PAY, 1), signed(ALICE, PAY, 1))
+
+    assert [outcome.code for outcome in result.outcomes] == [0, 0, errors.NonceMismatch.code]
+
+
+def test_an_empty_block_writes_nothing() -> None:
+    assert run(MACHINE, start()).writes == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"chain_id": "other-1"}, errors.WrongChain.code),
+        ({"valid_until_height": 0}, errors.Expired.code),
+        ({"valid_until_height": 10_002}, errors.ValidityTooLong.code),
+        ({"cost_limit": 1_000_001, "fee": 1_000_001}, errors.CostLimitTooHigh.code),
+        ({"fee": 1999}, errors.FeeTooLow.code),
+        ({"nonce": 1}, errors.NonceMismatch.code),
+        ({"fee": FUNDS + 1}, errors.CannotPayFee.code),
+        ({"public_key": BOB.public_key}, errors.SenderKeyMismatch.code),
+        ({"sender": BOB.id}, errors.SenderKeyMismatch.code),
+        ({"sender": accounts.account_id(WEAK), "public_key": WEAK}, errors.WeakKey.code),
+    ],
+)
+def test_an_envelope_that_does_not_fit_leaves_no_trace(
+    changes: dict[str, object], code: int
+) -> None:
+    assert refused(signed(ALICE, PAY, **changes)) == (code, False)
+
+
+def test_somebody_elses_signature_leaves_no_trace() -> None:
+    forged = tx.build(envelope(ALICE, PAY), BOB.seed)
+
+    assert refused(forged) == (errors.BadSignature.code, False)
+
+
+def test_bytes_that_are_no_transaction_leave_no_trace() -> None:
+    assert refused(b"junk") == (errors.MalformedTransaction.code, False)
+
+
+@pytest.mark.parametrize(("height", "code"), [(100, 0), (101, errors.Expired.code)])
+def test_a_transaction_is_valid_up_to_its_last_height(height: int, code: int) -> None:
+    assert refused(signed(ALICE, PAY), height=height)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ((99, 1), errors.UnknownTransaction.code),
+        ((1, BOB.id), errors.MalformedBody.code),
+        ((1, BOB.id, 5, "", 0), errors.MalformedBody.code),
+        ((1, BOB.id, "5", ""), errors.MalformedBody.code),
+        ((1, BOB.id, 0, ""), errors.ZeroAmount.code),
+    ],
+)
+def test_a_body_that_is_not_its_familys_has_its_code(
+    body: tuple[codec.Raw, ...], code: int
+) -> None:
+    assert refused(signed(ALICE, body)) == (code, True)
+
+
+def test_a_cost_limit_below_the_work_is_refused_and_pays() -> None:
+    raw = signed(ALICE, PAY, cost_limit=100, fee=100)
+
+    result = run(MACHINE, start(), raw)
+
+    assert result.outcomes[0].code == errors.CostLimitTooLow.code
+    assert accounts.load(start().after(result.writes), ALICE.id).balance == FUNDS - 100
+
+
+def test_the_outcome_tells_what_was_declared_and_used() -> None:
+    raw = signed(ALICE, PAY)
+
+    _, outcome = step(MACHINE, start(), raw)
+
+    assert (outcome.cost_wanted, outcome.cost_used) == (
+        2000,
+        machine.cost_of(len(raw), transfer.FAMILY.cost),
+    )
+
+
+def test_a_bound_key_stays_the_only_one() -> None:
+    after, _ = step(MACHINE, start(), signed(ALICE, PAY))
+
+    _, outcome = step(MACHINE, after, signed(ALICE, PAY, 1, public_key=CAROL.public_key))
+
+    assert outcome.code == errors.SenderKeyMismatch.code
+
+
+def test_a_verified_transaction_is_not_verified_again() -> None:
+    forged = tx.build(envelope(ALICE, PAY), BOB.seed)
+
+    result = machine.run_block(
+        MACHINE, start(), Block(at_height(), [forged]), {forged: tx.decode(forged)}
+    )
+
+    assert result.outcomes[0].code == 0
+
+
+def test_block_hooks_run_after_the_transactions_in_order() -> None:
+    def append(mark: bytes) -> machine.BlockHook:
+        def hook(draft: Draft, ctx: BlockContext) -> None:
+            draft.put(b"hooks", (draft.get(b"hooks") or b"") + mark + bytes([ctx.height]))
+
+        return hook
+
+    rules = replace(MACHINE, end_block=(append(b"a"), append(b"b")))
+
+    assert run(rules, start(), height=3).writes == {b"hooks": b"a\x03b\x03"}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "text"),
+    [
+        (errors.ZeroAmount(), "ZeroAmount"),
+        (errors.NonceMismatch(have=1, need=2), "NonceMismatch: nonce 1, the account's next is 2"),
+    ],
+)
+def test_a_refusal_reads_as_its_name_and_numbers(refusal: errors.TxRejected, text: str) -> None:
+    assert machine.describe(refusal) == text
+
+
+@given(st.lists(st.binary(max_size=250), max_size=3))
+def test_arbitrary_bytes_in_a_block_are_refused_and_nothing_else(txs: list[bytes]) -> None:
+    result = run(MACHINE, start(), *txs)
+
+    assert (all(outcome.code for outcome in result.outcomes), result.writes) == (True, {})
+
+
+bodies = st.tuples(st.integers(0, 4)) | st.tuples(
+    st.integers(0, 4), st.sampled_from([BOB.id, b"", 7]), st.integers(0, 2**64 - 1), st.text()
+)
+
+
+@given(bodies)
+def test_any_signed_body_gives_an_outcome_and_keeps_the_supply(
+    body: tuple[codec.Raw, ...],
+) -> None:
+    after, outcome = step(MACHINE, start(), signed(ALICE, body))
+
+    supply.check_invariant(after)
+    assert outcome.code in {0, *errors.REFUSALS}
+
+
+def test_an_event_carries_what_happened() -> None:
+    result = run(MACHINE, start(), signed(ALICE, PAY))
+
+    expected: tuple[Event, ...] = (transfer.Transferred(ALICE.id, BOB.id, Amount(5)),)
+    assert result.outcomes[0].events == expected
+
+
+def test_genesis_parameters_are_in_force() -> None:
+    assert params.load(start()) == params.DEFAULT
