@@ -1,0 +1,60 @@
+# Every task of the project; `just check` is what CI runs, in the same order.
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+# list the recipes
+default:
+    @just --list
+
+# everything CI runs, in CI's order
+check: format-check lint types arrows test-fast test-slow news
+
+# rewrite what format-check would complain about
+format:
+    ruff format .
+    ruff check --fix .
+
+format-check:
+    ruff format --check .
+
+lint:
+    ruff check .
+
+# strict types; libp2p pulls in trio-typing, whose stubs of an old trio would hide trio's own types
+types:
+    rm -rf .venv/lib/python3*/site-packages/trio-stubs
+    basedpyright
+
+# which room may import which
+arrows:
+    lint-imports
+
+# house rules first, then units and properties
+test-fast *args:
+    pytest -q -m "not slow and not e2e" tests/house tests {{ args }}
+
+# real processes on free ports, and whatever takes more than two seconds
+test-slow *args:
+    pytest -q -m "slow or e2e" {{ args }}
+
+# one file or folder, or all tests
+test *args:
+    pytest -q {{ args }}
+
+# a visible change has its fragment in changes.d
+news:
+    towncrier build --draft --version next > /dev/null
+    towncrier check --compare-with "$(git merge-base HEAD origin/main 2> /dev/null || git rev-list --max-parents=0 HEAD | tail -n 1)"
+
+# one benchmark of benchmarks/ with its figures
+bench NAME *args:
+    python -m benchmarks.{{ NAME }} {{ args }}
+
+# rewrite the golden vectors; a diff in them needs an ADR and a consensus fragment
+vectors:
+    python -m tests.vectors.write
+
+# pin the dependencies anew; the environment's own index settings apply
+lock:
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "just lock" pyproject.toml -o requirements.lock
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "just lock" --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock

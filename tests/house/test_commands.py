@@ -1,0 +1,55 @@
+"""Every command and option has help, and every command stands in the docs (N13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+
+from dchat.cli import main
+from tests.house.rooms import HOUSE
+
+DOCS = "\n".join(page.read_text() for page in sorted((HOUSE / "docs").glob("*.md")))
+
+
+def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """Every command below `command`, itself included, by the words a person types."""
+    yield name, command
+    for sub, child in getattr(command, "commands", {}).items():
+        yield from walk(f"{name} {sub}", child)
+
+
+def commands() -> list[tuple[str, Any]]:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    for noun in main.NOUNS:
+        main.load(noun).register(app)
+    return list(walk("dchat", get_command(app)))[1:]
+
+
+COMMANDS = commands()
+WORDS = [words for words, _ in COMMANDS]
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=WORDS)
+def test_a_command_says_what_it_does(words: str, command: Any) -> None:
+    assert command.help
+    assert command.help.strip().splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=WORDS)
+def test_every_option_says_what_it_does(words: str, command: Any) -> None:
+    assert [param.name for param in command.params if not param.help] == []
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_command_stands_in_the_docs(words: str) -> None:
+    assert f"{words} " in DOCS or f"{words}\n" in DOCS or f"{words}`" in DOCS
+
+
+@pytest.mark.parametrize("noun", main.NOUNS)
+def test_a_noun_registers_itself_and_nothing_else(noun: str) -> None:
+    assert next(words for words in WORDS if words.split()[1] == noun) == f"dchat {noun}"

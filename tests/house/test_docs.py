@@ -1,0 +1,100 @@
+"""Docs begin with something to type, links lead somewhere, and nothing names one machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.house.rooms import HOUSE, shown
+
+READERS = ("README.md", "docs/users.md", "docs/relays.md", "docs/validators.md", "docs/cli.md")
+# Hosts that a file of ours may name: this machine, names for examples, our own, a placeholder ...
+HERE = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|[^a-zA-Z0-9].*|HOST.*"
+OURS = r"([a-z0-9-]+\.)*(example\.(com|org|net)|dchat\.org)"
+# ... and where a standard or a paper that we follow is read. Never where packages come from.
+CITED = r"zips\.z\.cash|docs\.pytest\.org|www\.rfc-editor\.org|docs\.cometbft\.com|hdevalence\.ca|www\.w3\.org"
+HOSTS = re.compile(rf"^({HERE}|{OURS}|{CITED})(:\S*)?$")
+MACHINE = re.compile(r"(?<![\w.])/(?:root|work|opt/wheels)/|(?<![\w.])/home/\w|(?<![\w.])/tmp/w/")
+SELF = ("tests/house/test_docs.py",)
+# Texts of others that must stay word for word.
+FOREIGN = ("LICENSE.cometbft", "NOTICE.cometbft")
+
+
+def tracked() -> list[Path]:
+    """Every text file of the tree that git holds, or would if it were added."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=HOUSE,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [HOUSE / name for name in listed.stdout.splitlines() if (HOUSE / name).is_file()]
+
+
+FILES = [file for file in tracked() if shown(file) not in SELF and file.name not in FOREIGN]
+PAGES = [file for file in FILES if file.suffix == ".md"]
+SHIPPED = [file for file in FILES if file.relative_to(HOUSE).parts[0] != "tests"]
+LOCKS = [file for file in FILES if file.suffix == ".lock"]
+
+
+def read(file: Path) -> str:
+    return file.read_bytes().decode("utf-8", "replace")
+
+
+def foreign_hosts(text: str) -> list[str]:
+    found = re.findall(r"\b(?:https?|git\+\w+)://([^/\s\"'`)>,]+)", text)
+    return [host for host in found if not HOSTS.match(host)]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_page_begins_with_something_to_type(name: str) -> None:
+    lines = (HOUSE / name).read_text().splitlines()
+    fences = [number for number, line in enumerate(lines) if line.startswith("```")]
+
+    assert fences
+    assert fences[0] <= 12
+    assert re.match(r"(\$ )?(dchat|\./scripts/)", lines[fences[0] + 1])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_a_link_within_the_tree_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    inner = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+
+    assert [link for link in inner if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=shown)
+def test_no_file_names_a_machine_of_ours(file: Path) -> None:
+    assert MACHINE.findall(read(file)) == []
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=shown)
+def test_nothing_shipped_leans_on_what_lies_beside_the_tree(file: Path) -> None:
+    assert re.findall(r"\.\./shared\b|(?<![\w-])shared/(?:vectors|notes|proto)", read(file)) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=shown)
+def test_no_file_names_a_download_host(file: Path) -> None:
+    assert foreign_hosts(read(file)) == []
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=shown)
+def test_a_lock_pins_by_hash_and_names_no_source(lock: Path) -> None:
+    text = lock.read_text()
+    pins = re.findall(r"^[a-z0-9][^\s]*==\S+.*?(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
+
+    assert pins
+    assert [pin for pin in pins if "--hash=sha256:" not in pin] == []
+    assert "://" not in text
+    assert not re.search(r"^--?(index|extra-index|find-links|i|f)\b", text, re.MULTILINE)
+
+
+def test_the_host_rule_bites() -> None:
+    text = "see https://files.example.net/x, http://localhost:80/ and https://registry.invalid/x"
+
+    assert foreign_hosts(text) == ["registry.invalid"]
