@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, cast
 
+from dchat.client.core.conversation import MENDED_BY_REKEY
 from dchat.kernel.codec import U64, CodecError, Fixed, ListOf, Raw, Record, Shape, as_array
 from dchat.kernel.codec import Text as Utf8
 from dchat.kernel.errors import ProtocolError
@@ -22,8 +23,11 @@ VERSION: Final = 1
 MAX_BODY: Final = 16 * 1024
 MAX_IDS: Final = 256
 MAX_CONTENT: Final = 24 * 1024
-LIFE_MS: Final = 7 * 24 * 3600 * 1000
-"""Nothing is delivered later than this after it was written (the relays' `max_message_age`)."""
+LIFE_MS: Final = 6 * 24 * 3600 * 1000
+"""Nothing is delivered later than this after it was written.
+
+A day below the relays' usual `max_message_age`, so that a clock running ahead is no hindrance.
+"""
 SKEW_MS: Final = 24 * 3600 * 1000
 """How far apart two people's clocks may be before a message is refused for its date."""
 
@@ -47,7 +51,7 @@ class Receipt:
 class Undecryptable:
     """The sender's device could not open these envelopes; write them again in a new session.
 
-    `reason` is a number of `dchat.client.core.conversation.Fault`.
+    `reason` is a number of `Fault`; one that is not known to a release means MALFORMED.
     """
 
     envelope_ids: tuple[bytes, ...]
@@ -119,6 +123,11 @@ def decode(plaintext: bytes) -> Content:
     if versioned.version != VERSION:
         raise CodecError(f"content version {versioned.version} is unknown to this release")
     return versioned.content
+
+
+def opens_session(content: Content) -> bool:
+    """Tell whether the content must go out in a new session: it says that the last one broke."""
+    return isinstance(content.kind, Undecryptable) and content.kind.reason in MENDED_BY_REKEY
 
 
 def message_id(sender: AccountId, entropy: bytes) -> bytes:

@@ -47,6 +47,9 @@ class Fault(IntEnum):
     NO_PREKEYS = 7
 
 
+MENDED_BY_REKEY: Final = (Fault.NO_SESSION, Fault.RATCHET)
+"""Faults after which the same words in a new session can be read."""
+
 EXPLANATIONS: Final[Mapping[Fault, str]] = {
     Fault.NONE: "no fault",
     Fault.NO_SESSION: "the other device has no session for it, perhaps because it was set up anew",
@@ -86,6 +89,11 @@ STEPS: Final[Mapping[tuple[Delivery, Signal], Delivery]] = {
     (Delivery.FAILED, Signal.GIVE_UP): Delivery.FAILED,
     (Delivery.FAILED, Signal.EXPIRY): Delivery.FAILED,
 }
+
+
+def fault_numbered(number: int) -> Fault:
+    """Return the fault that another device reported; MALFORMED where we do not know it."""
+    return Fault(number) if number in tuple(Fault) else Fault.MALFORMED
 
 
 def step(state: Delivery, signal: Signal) -> Delivery:

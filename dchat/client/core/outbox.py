@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, unique
 from typing import Final
 
-from dchat.client.core.conversation import Delivery, Fault, Signal, step
+from dchat.client.core.conversation import MENDED_BY_REKEY, Delivery, Fault, Signal, step
 from dchat.kernel.ids import AccountId, EpochMs
 
 FIRST_RETRY_MS: Final = 500
@@ -93,8 +93,8 @@ def retry_pause_ms(tries: int, jitter: int) -> int:
 
 
 def nacked(message: Outgoing, fault: Fault) -> Outgoing:
-    """Return the message to be sealed anew, or given up once it has been often enough."""
-    if message.reseals >= MAX_RESEALS:
+    """Return the message to be sealed anew, or given up where that has not or will not help."""
+    if message.reseals >= MAX_RESEALS or fault not in MENDED_BY_REKEY:
         return signalled(message, Signal.GIVE_UP, fault)
     again = signalled(message, Signal.NACK)
     if again.state is not Delivery.QUEUED:
