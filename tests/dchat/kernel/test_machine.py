@@ -106,7 +106,9 @@ def test_an_empty_block_writes_nothing() -> None:
 def test_an_envelope_that_does_not_fit_leaves_no_trace(
     changes: dict[str, object], code: int
 ) -> None:
-    assert refused(signed(ALICE, PAY, **changes)) == (code, False)
+    raw = tx.build(replace(envelope(ALICE, PAY), **changes), ALICE.seed)
+
+    assert refused(raw) == (code, False)
 
 
 def test_somebody_elses_signature_leaves_no_trace() -> None:
