@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from abci_chat.machine import MACHINE as CHAT
+from abci_currency.machine import MACHINE as CURRENCY
+from dchat.kernel import accounts, signing, tx
+from dchat.kernel.machine import Machine
+from tests.fakes.memory import MemoryState, run
+from tests.vectors.write import CASES, app_hash
+
+HERE = Path(__file__).parent
+
+
+def stored(name: str) -> list[dict[str, str]]:
+    return cast("list[dict[str, str]]", json.loads((HERE / name).read_text()))
+
+
+def chain_cases() -> list[tuple[Machine, dict[str, object]]]:
+    return [
+        (rules, cast("dict[str, object]", case))
+        for rules, name in ((CURRENCY, "currency.json"), (CHAT, "chat.json"))
+        for case in stored(name)
+    ]
+
+
+@pytest.mark.parametrize("case", stored("accounts.json"))
+def test_account_ids_are_frozen(case: dict[str, str]) -> None:
+    account = accounts.account_id(bytes.fromhex(case["public_key"]))
+
+    assert (account.hex(), accounts.show_account(account)) == (case["account"], case["shown"])
+
+
+@pytest.mark.parametrize("case", stored("envelopes.json"))
+def test_envelopes_and_their_signatures_are_frozen(case: dict[str, str]) -> None:
+    decoded = tx.decode(bytes.fromhex(case["raw"]))
+
+    tx.verify(decoded)
+    assert tx.build(decoded.envelope, bytes.fromhex(case["seed"])).hex() == case["raw"]
+    assert decoded.digest.hex() == case["digest"]
+    assert case["raw"][: -2 * signing.SIGNATURE_BYTES] == case["unsigned"]
+    assert tx.tx_hash(bytes.fromhex(case["raw"])).hex() == case["hash"]
+
+
+@pytest.mark.parametrize(("rules", "case"), chain_cases())
+def test_what_a_transaction_does_is_frozen(rules: Machine, case: dict[str, object]) -> None:
+    pre = cast("dict[str, str]", case["pre"])
+    before = MemoryState({bytes.fromhex(k): bytes.fromhex(v) for k, v in pre.items()})
+
+    result = run(
+        rules, before, bytes.fromhex(cast("str", case["tx"])), height=cast("int", case["height"])
+    )
+
+    written = {k.hex(): v.hex() if v else None for k, v in result.writes.items()}
+    hashes = [app_hash(before).hex(), app_hash(before.after(result.writes)).hex()]
+    assert (result.outcomes[0].code, result.outcomes[0].cost_used) == (
+        case["code"],
+        case["cost_used"],
+    )
+    assert (written, hashes) == (case["post"], case["app_hash"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_stored_files_are_what_the_writer_writes(name: str) -> None:
+    assert json.dumps(CASES[name](), indent=1) + "\n" == (HERE / name).read_text()

@@ -1,0 +1,142 @@
+"""Write the golden vectors: run by `just vectors`, read by test_vectors.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from abci_chat.machine import MACHINE as CHAT
+from abci_chat.txs.identity import (
+    REGISTER,
+    UPDATE_PREKEYS,
+    UPDATE_RELAYS,
+    RegisterIdentity,
+    UpdatePrekeys,
+    UpdateRelays,
+)
+from abci_currency.machine import MACHINE as CURRENCY
+from abci_currency.txs.transfer import FAMILY as TRANSFER
+from abci_currency.txs.transfer import Transfer
+from dchat.kernel import accounts, signing, tx
+from dchat.kernel.ids import Amount
+from dchat.kernel.machine import Event, Machine
+from dchat.kernel.merkle import tree
+from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
+
+HERE = Path(__file__).parent
+PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
+RELAYS = tuple(f"/ip4/192.0.2.{at}/tcp/7070/p2p/{PEER}" for at in (1, 2))
+
+Case = dict[str, object]
+
+
+def account_cases() -> list[Case]:
+    return [
+        {
+            "public_key": who.public_key.hex(),
+            "account": who.id.hex(),
+            "shown": accounts.show_account(who.id),
+        }
+        for who in (ALICE, BOB, CAROL)
+    ]
+
+
+def envelope_cases() -> list[Case]:
+    bodies = [TRANSFER.body(Transfer(BOB.id, Amount(5), "for lunch")), (7, [True, "nested", [0]])]
+    return [_envelope(signed(ALICE, body, nonce)) for nonce, body in enumerate(bodies)]
+
+
+def _envelope(raw: bytes) -> Case:
+    unsigned = raw[: -signing.SIGNATURE_BYTES]
+    return {
+        "seed": ALICE.seed.hex(),
+        "unsigned": unsigned.hex(),
+        "digest": hashlib.sha256(unsigned).hexdigest(),
+        "raw": raw.hex(),
+        "hash": tx.tx_hash(raw).hex(),
+    }
+
+
+def currency_cases() -> list[Case]:
+    txs = [
+        signed(ALICE, TRANSFER.body(Transfer(BOB.id, Amount(5), "for lunch"))),
+        signed(ALICE, TRANSFER.body(Transfer(BOB.id, Amount(5))), 1, fee=2001),
+        signed(ALICE, TRANSFER.body(Transfer(BOB.id, Amount(10**9))), 2),
+        signed(ALICE, TRANSFER.body(Transfer(BOB.id, Amount(0))), 3),
+        signed(ALICE, (1, b"short", 5, ""), 4),
+        signed(ALICE, (99,), 5),
+        signed(ALICE, TRANSFER.body(Transfer(BOB.id, Amount(1))), 5),
+        signed(BOB, TRANSFER.body(Transfer(CAROL.id, Amount(1)))),
+    ]
+    return list(_chain_cases(CURRENCY, txs))
+
+
+def chat_cases() -> list[Case]:
+    form = RegisterIdentity("alice", signing.public_key(b"i" * 32), RELAYS[:1], b"h" * 32)
+    txs = [
+        signed(ALICE, REGISTER.body(form)),
+        signed(BOB, REGISTER.body(form)),
+        signed(ALICE, UPDATE_RELAYS.body(UpdateRelays(RELAYS)), 1),
+        signed(ALICE, UPDATE_PREKEYS.body(UpdatePrekeys(b"n" * 32)), 2),
+        signed(BOB, UPDATE_PREKEYS.body(UpdatePrekeys(b"n" * 32)), 1),
+    ]
+    return list(_chain_cases(CHAT, txs))
+
+
+def _chain_cases(rules: Machine, txs: list[bytes]) -> Iterator[Case]:
+    state = opened(rules, alice=100_000, bob=50_000)
+    for height, raw in enumerate(txs, 1):
+        result = run(rules, state, raw, height=height)
+        after = state.after(result.writes)
+        yield {
+            "pre": _hex(state.entries),
+            "tx": raw.hex(),
+            "height": height,
+            "code": result.outcomes[0].code,
+            "cost_used": result.outcomes[0].cost_used,
+            "events": [_event(event) for event in result.outcomes[0].events],
+            "post": _hex(result.writes),
+            "app_hash": [app_hash(state).hex(), app_hash(after).hex()],
+        }
+        state = after
+
+
+def app_hash(state: MemoryState) -> bytes:
+    """Return the root of the state tree over these entries."""
+    return tree.update(MemoryState(), dict(state.entries)).root
+
+
+def _event(event: Event) -> Case:
+    fields: dict[str, object] = asdict(event)
+    return {"name": type(event).__name__} | {name: _plain(each) for name, each in fields.items()}
+
+
+def _plain(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _hex(entries: Mapping[bytes, bytes | None]) -> dict[str, str | None]:
+    return {
+        key.hex(): None if value is None else value.hex() for key, value in sorted(entries.items())
+    }
+
+
+CASES = {
+    "accounts.json": account_cases,
+    "envelopes.json": envelope_cases,
+    "currency.json": currency_cases,
+    "chat.json": chat_cases,
+}
+
+
+def main() -> None:
+    """Write every file anew."""
+    for name, cases in CASES.items():
+        (HERE / name).write_text(json.dumps(cases(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
