@@ -1,0 +1,397 @@
+"""One chain's state on disk: a version per block, committed whole or not at all.
+
+    "m"              what is stored: format, version, height, app hash, oldest readable height
+    "v" | key        the value at a state key, latest version
+    "p" | name       a page of the authenticated tree, latest version
+    "u" | ...        the undo log of the last blocks (`stores/undo.py`)
+
+A block's writes reach the disk in one synced batch, so after a crash the store holds the state
+before or after it. An older version is the latest one with the undo log laid over it.
+Source: ADR 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from dchat.kernel.codec import U64, CodecError, Fixed, Record, Text, unpack_array
+from dchat.kernel.errors import DchatError, LocalProtocolError
+from dchat.kernel.merkle import tree
+from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE
+from dchat.kernel.merkle.proof import Proof, prove
+from dchat.node.stores import leveldb, undo
+from dchat.node.stores.backend import (
+    Backend,
+    Reader,
+    StoreDamaged,
+    StoreUnusable,
+    Tuning,
+    Write,
+    prefix_end,
+)
+from dchat.node.stores.cache import PageCache
+
+FORMAT: Final = "dchat-state"
+VERSION: Final = 1
+DEFAULT_KEEP: Final = 100
+# A shorter history is reached step by step, so that no single commit has to wait for it.
+PRUNED_PER_COMMIT: Final = 8
+DEFAULT_PAGE_CACHE_BYTES: Final = 192 << 20
+BACKENDS: Final[Mapping[str, Callable[[Path, Tuning], Backend]]] = {"leveldb": leveldb.open_store}
+
+_META: Final = b"m"
+_VALUE: Final = b"v"
+_PAGE: Final = b"p"
+
+
+class HeightUnavailable(DchatError):
+    """No state of this height is kept. Attributes: height, oldest, latest."""
+
+    def __init__(self, height: int, oldest: int, latest: int) -> None:
+        super().__init__(f"height {height} is not kept, only {oldest} to {latest} are")
+        self.height = height
+        self.oldest = oldest
+        self.latest = latest
+
+
+@dataclass(frozen=True, slots=True)
+class _Meta:
+    format: str
+    version: int
+    height: int
+    app_hash: bytes
+    oldest: int
+
+
+_META_SHAPE: Final = Record(
+    _Meta,
+    format=Text(32),
+    version=U64,
+    height=U64,
+    app_hash=Fixed(HASH_SIZE),
+    oldest=U64,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """The latest version: what is recorded of it, and reads that stay with it."""
+
+    meta: _Meta
+    reader: Reader
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Staged:
+    """The state after a block, computed and not yet on disk."""
+
+    height: int
+    app_hash: bytes
+    base: _Committed
+    writes: Mapping[bytes, bytes | None]
+    replaced: Mapping[bytes, bytes | None]
+
+
+class StateView:
+    """The state after one block; it stays as it is while later blocks are committed."""
+
+    __slots__ = ("_pages", "_reader", "_undone", "height")
+
+    def __init__(self, reader: Reader, height: int, undone: Iterable[int]) -> None:
+        self.height = height
+        self._reader = reader
+        self._undone = tuple(undone)
+        self._pages = _Pages(self._read)
+
+    @property
+    def app_hash(self) -> bytes:
+        """The root hash of the tree over this state."""
+        return tree.root(self._pages)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at key, None where there is none."""
+        return self._read(_VALUE + key)
+
+    def prove(self, key: bytes) -> Proof:
+        """Return the proof of what get(key) returns, against app_hash."""
+        return prove(self._pages, key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every entry whose key begins with prefix, in ascending order of key."""
+        start, stop = _VALUE + prefix, prefix_end(_VALUE + prefix)
+        older: dict[bytes, bytes | None] = {}
+        for height in self._undone:
+            for name, old in undo.between(self._reader, height, start, stop):
+                older.setdefault(name, old)
+        for name, value in _overlaid(self._reader.entries(start, stop), older):
+            yield name[1:], value
+
+    def _read(self, name: bytes) -> bytes | None:
+        for height in self._undone:
+            found = undo.find(self._reader, height, name)
+            if found is not None:
+                return found[1]
+        return self._reader.get(name)
+
+
+class _Pages:
+    """The tree's pages behind any way to read entries."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
+        self._read = read
+
+    def get(self, page_key: bytes, /) -> bytes | None:
+        return self._read(_PAGE + page_key)
+
+
+class _TracedPages:
+    """The latest pages, by way of the cache; remembers every page that was asked for."""
+
+    __slots__ = ("_cache", "_reader", "seen")
+
+    def __init__(self, reader: Reader, cache: PageCache) -> None:
+        self._reader = reader
+        self._cache = cache
+        self.seen: dict[bytes, bytes | None] = {}
+
+    def get(self, page_key: bytes, /) -> bytes | None:
+        page = self._cache.get(page_key)
+        if page is None:
+            page = self._reader.get(_PAGE + page_key)
+            if page is not None:
+                self._cache.put(page_key, page)
+        self.seen[page_key] = page
+        return page
+
+
+class Storage:
+    """The committed state of one chain. Views may be read from any thread at any time."""
+
+    def __init__(self, backend: Backend, meta: _Meta, keep: int, page_cache_bytes: int) -> None:
+        self._backend = backend
+        self._keep = keep
+        self._cache = PageCache(page_cache_bytes)
+        self._changing = Lock()
+        self._committed = _Committed(meta, backend.snapshot())
+
+    @staticmethod
+    def open(
+        path: Path,
+        backend: str = "leveldb",
+        keep: int = DEFAULT_KEEP,
+        tuning: Tuning | None = None,
+        page_cache_bytes: int = DEFAULT_PAGE_CACHE_BYTES,
+    ) -> Storage:
+        """Return the state in directory path, which is created if it is empty or not there.
+
+        keep is the number of versions, the latest included, that stay readable.
+        Raises: StoreUnusable, StoreLocked, StoreDamaged.
+        """
+        if backend not in BACKENDS:
+            raise StoreUnusable(f"no backend {backend!r}", f"use one of {', '.join(BACKENDS)}")
+        return Storage.over(BACKENDS[backend](path, tuning or Tuning()), keep, page_cache_bytes)
+
+    @staticmethod
+    def over(
+        backend: Backend,
+        keep: int = DEFAULT_KEEP,
+        page_cache_bytes: int = DEFAULT_PAGE_CACHE_BYTES,
+    ) -> Storage:
+        """Return the state in an open backend, which is closed if that fails.
+
+        Raises: StoreUnusable, StoreDamaged.
+        """
+        if keep < 1:
+            backend.close()
+            raise StoreUnusable(f"cannot keep {keep} versions", "keep at least 1")
+        try:
+            return Storage(backend, _recover(backend), keep, page_cache_bytes)
+        except StoreUnusable:
+            backend.close()
+            raise
+
+    @property
+    def height(self) -> int:
+        """The height of the latest committed block, 0 before the first."""
+        return self._committed.meta.height
+
+    @property
+    def app_hash(self) -> bytes:
+        """The root hash of the latest committed state."""
+        return self._committed.meta.app_hash
+
+    @property
+    def oldest(self) -> int:
+        """The least height whose state can still be read."""
+        return self._committed.meta.oldest
+
+    def latest(self) -> StateView:
+        """Return the latest committed state."""
+        committed = self._committed
+        return StateView(committed.reader, committed.meta.height, ())
+
+    def at(self, height: int) -> StateView:
+        """Return the state after the block at height. Raises: HeightUnavailable."""
+        committed = self._committed
+        meta = committed.meta
+        if not meta.oldest <= height <= meta.height:
+            raise HeightUnavailable(height, meta.oldest, meta.height)
+        return StateView(committed.reader, height, range(height + 1, meta.height + 1))
+
+    def stage(self, height: int, writes: Mapping[bytes, bytes | None]) -> Staged:
+        """Return the state after the next block; nothing is written.
+
+        Before the first commit any height is next, and staging height 0 gives the hash of a
+        genesis state: merge its writes into those of the first block. None removes a key.
+        Raises: LocalProtocolError if height is not the next one.
+        """
+        with self._changing:
+            committed = self._committed
+            if committed.meta.height and height != committed.meta.height + 1:
+                raise LocalProtocolError(f"cannot stage height {height} on {committed.meta.height}")
+            pages = _TracedPages(committed.reader, self._cache)
+            update = tree.update(pages, writes)
+        changed: dict[bytes, bytes | None] = {}
+        replaced: dict[bytes, bytes | None] = {}
+        get = committed.reader.get
+        for key, value in writes.items():
+            name = _VALUE + key
+            old = get(name)
+            if old != value:
+                changed[name] = value
+                replaced[name] = old
+        for key, page in update.pages.items():
+            changed[_PAGE + key] = page
+            replaced[_PAGE + key] = pages.seen.get(key)
+        return Staged(height, update.root, committed, changed, replaced)
+
+    def commit(self, staged: Staged) -> None:
+        """Make the staged state the latest one, on disk and in view; drop what is too old.
+
+        Raises: LocalProtocolError if it was staged on another state, or is a genesis state.
+        StoreUnusable if the disk refuses: nothing is committed then.
+        """
+        with self._changing:
+            if staged.base is not self._committed or not staged.height:
+                raise LocalProtocolError(f"height {staged.height} was not staged on this state")
+            meta = self._next_meta(staged)
+            self._backend.write(self._batch(staged, meta))
+            self._committed = _Committed(meta, self._backend.snapshot())
+            self._remember(staged.writes)
+
+    def close(self) -> None:
+        """Release the store. Views of it must not be read any more."""
+        with self._changing:
+            self._backend.close()
+
+    def _next_meta(self, staged: Staged) -> _Meta:
+        before = staged.base.meta
+        wanted = staged.height - self._keep + 1
+        oldest = staged.height
+        if before.height:
+            oldest = max(before.oldest, min(wanted, before.oldest + PRUNED_PER_COMMIT))
+        return _Meta(FORMAT, VERSION, staged.height, staged.app_hash, oldest)
+
+    def _batch(self, staged: Staged, meta: _Meta) -> Iterator[Write]:
+        before = staged.base.meta
+        record: Iterable[Write] = undo.record(staged.height, staged.replaced)
+        outdated = (
+            key
+            for height in range(before.oldest + 1, meta.oldest + 1)
+            for key in undo.keys_of(staged.base.reader, height)
+        )
+        return chain(
+            staged.writes.items(),
+            record if before.height else (),
+            ((key, None) for key in outdated),
+            ((_META, _META_SHAPE.encode(meta)),),
+        )
+
+    def _remember(self, writes: Mapping[bytes, bytes | None]) -> None:
+        for name, page in writes.items():
+            if not name.startswith(_PAGE):
+                continue
+            if page is None:
+                self._cache.drop(name[1:])
+            else:
+                self._cache.put(name[1:], page)
+
+
+def _recover(backend: Backend) -> _Meta:
+    """Return what is recorded of the store's latest state, checked against its root page.
+
+    Raises: StoreUnusable, StoreDamaged.
+    """
+    data = backend.get(_META)
+    if data is None:
+        return _found(backend)
+    try:
+        meta = _decode(data, backend.where)
+    except CodecError as fault:
+        raise StoreDamaged(f"the store in {backend.where} has a damaged head: {fault}") from fault
+    root = tree.root(_Pages(backend.get))
+    if root != meta.app_hash:
+        raise StoreDamaged(
+            f"the store in {backend.where} is damaged: height {meta.height} has app hash"
+            f" {meta.app_hash.hex()}, its tree has {root.hex()}"
+        )
+    return meta
+
+
+def _decode(data: bytes, where: str) -> _Meta:
+    """Return the head of a store of our own format. Raises: StoreUnusable, CodecError."""
+    name, version = [*unpack_array(data), None, None][:2]
+    if name != FORMAT:
+        raise _foreign(where)
+    if version != VERSION:
+        raise StoreUnusable(
+            f"the store in {where} is of format {version}, this dchat reads {VERSION}",
+            "run the version of dchat that wrote it, or let the node sync again",
+        )
+    return _META_SHAPE.decode(data)
+
+
+def _found(backend: Backend) -> _Meta:
+    """Mark a new store as ours. Raises: StoreUnusable if it is another's."""
+    if next(backend.entries(b"", b"\xff" * 32), None) is not None:
+        raise _foreign(backend.where)
+    meta = _Meta(FORMAT, VERSION, 0, EMPTY_ROOT, 0)
+    backend.write([(_META, _META_SHAPE.encode(meta))])
+    return meta
+
+
+def _foreign(where: str) -> StoreUnusable:
+    return StoreUnusable(
+        f"{where} holds another program's data",
+        "name an empty directory, or the one this node used before",
+    )
+
+
+def _overlaid(
+    entries: Iterator[tuple[bytes, bytes]], older: Mapping[bytes, bytes | None]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the entries with older values in place of newer ones, ascending."""
+    names = iter(sorted(older))
+    name = next(names, None)
+    for current in entries:
+        while name is not None and name < current[0]:
+            yield from _present(name, older[name])
+            name = next(names, None)
+        if name == current[0]:
+            continue
+        yield current
+    while name is not None:
+        yield from _present(name, older[name])
+        name = next(names, None)
+
+
+def _present(name: bytes, value: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    if value is not None:
+        yield name, value
