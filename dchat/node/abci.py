@@ -13,6 +13,7 @@ import selectors
 import socket
 import stat
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from dchat.kernel.errors import OperatorError
 from dchat.node.bell import Bell
 from dchat.node.frames import BadFrame, FrameReader, encode_size
 from dchat.node.proto import abci_pb2 as pb
-from dchat.node.requests import BESIDE, HANDLERS, MEMPOOL, Application
+from dchat.node.requests import BESIDE, HANDLERS, MEMPOOL, Application, Handler
 from dchat.node.turns import Turns
 
 MAX_CONNECTIONS: Final = 4
@@ -48,14 +49,31 @@ class HungUp(Exception):
     """The peer closed or reset its end; ordinary, CometBFT does so when it stops."""
 
 
-class _Responses:
-    """`Response` messages framed for the wire, without copying the answer into one."""
+class _Office:
+    """Frame in, frame out: parses the request, waits for its turn, frames the answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Application, handlers: Mapping[str, Handler]) -> None:
         fields = pb.Response.DESCRIPTOR.fields_by_name
+        self._app = app
+        self._handlers = handlers
+        self._turns = Turns()
         self._tags = {kind: encode_size(fields[kind].number << 3 | 2) for kind in HANDLERS}
 
-    def frame(self, kind: str, response: Message) -> bytes:
+    def answer(self, frame: bytes) -> tuple[str, bytes]:
+        """The request's kind and its answer, ready to send. Raises: BadFrame, DecodeError."""
+        request = pb.Request.FromString(frame)
+        kind = request.WhichOneof("value")
+        if kind is None:
+            raise BadFrame("a request of no known kind")
+        if kind in BESIDE:
+            response = self._handlers[kind](self._app, request)
+        else:
+            with self._turns.mempool if kind in MEMPOOL else self._turns.consensus:
+                response = self._handlers[kind](self._app, request)
+        return kind, self._framed(kind, response)
+
+    def _framed(self, kind: str, response: Message) -> bytes:
+        """A `Response` message around `response`, without copying it into one."""
         body = response.SerializeToString()
         head = self._tags[kind] + encode_size(len(body))
         return encode_size(len(head) + len(body)) + head + body
@@ -64,12 +82,10 @@ class _Responses:
 class _Conversation:
     """One connection from its first byte to its last."""
 
-    def __init__(self, peer: socket.socket, app: Application, turns: Turns) -> None:
+    def __init__(self, peer: socket.socket, office: _Office) -> None:
         self._peer = peer
-        self._app = app
-        self._turns = turns
+        self._office = office
         self._frames = FrameReader()
-        self._responses = _Responses()
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -100,7 +116,7 @@ class _Conversation:
         for frame in frames:
             if self._ended.is_set():
                 break
-            kind, answer = self._handle(frame)
+            kind, answer = self._office.answer(frame)
             waiting.append(answer)
             size += len(answer)
             if kind == "flush" or size > SEND_AT_BYTES:
@@ -108,18 +124,6 @@ class _Conversation:
                 waiting, size = [], 0
         if waiting:
             self._send(waiting)
-
-    def _handle(self, frame: bytes) -> tuple[str, bytes]:
-        request = pb.Request.FromString(frame)
-        kind = request.WhichOneof("value")
-        if kind is None:
-            raise BadFrame("a request of no known kind")
-        if kind in BESIDE:
-            response = HANDLERS[kind](self._app, request)
-        else:
-            with self._turns.mempool if kind in MEMPOOL else self._turns.consensus:
-                response = HANDLERS[kind](self._app, request)
-        return kind, self._responses.frame(kind, response)
 
     def _receive(self) -> bytes:
         try:
@@ -137,7 +141,9 @@ class _Conversation:
             raise HungUp from fault
 
 
-def serve(path: Path, app: Application, stop: Bell) -> None:
+def serve(
+    path: Path, app: Application, stop: Bell, handlers: Mapping[str, Handler] = HANDLERS
+) -> None:
     """Returns once `stop` rang, the request in hand was answered and the socket is gone.
 
     The socket is owner-only, in an owner-only directory. Raises: OperatorError where `path`
@@ -145,7 +151,7 @@ def serve(path: Path, app: Application, stop: Bell) -> None:
     """
     listener = _listen(path)
     try:
-        _Server(listener, app, stop).run()
+        _Server(listener, _Office(app, handlers), stop).run()
     finally:
         listener.close()
         path.unlink(missing_ok=True)
@@ -154,11 +160,10 @@ def serve(path: Path, app: Application, stop: Bell) -> None:
 class _Server:
     """Accepts up to MAX_CONNECTIONS, waits for the bell, passes on what a thread raised."""
 
-    def __init__(self, listener: socket.socket, app: Application, stop: Bell) -> None:
+    def __init__(self, listener: socket.socket, office: _Office, stop: Bell) -> None:
         self._listener = listener
-        self._app = app
+        self._office = office
         self._stop = stop
-        self._turns = Turns()
         self._over = Bell()
         self._live: dict[Future[None], _Conversation] = {}
 
@@ -201,7 +206,7 @@ class _Server:
         except BlockingIOError:
             return
         peer.settimeout(None)
-        conversation = _Conversation(peer, self._app, self._turns)
+        conversation = _Conversation(peer, self._office)
         future = threads.submit(conversation.run)
         self._live[future] = conversation
         future.add_done_callback(lambda _: self._over.ring())

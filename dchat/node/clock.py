@@ -27,3 +27,8 @@ class SystemClock:
 def monotonic_ms() -> int:
     """Return milliseconds of a clock that never goes back; only differences mean anything."""
     return time.monotonic_ns() // 1_000_000
+
+
+def monotonic_ns() -> int:
+    """Return nanoseconds of the same clock, for work that takes microseconds."""
+    return time.monotonic_ns()

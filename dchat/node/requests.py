@@ -16,78 +16,80 @@ from dchat.node.proto import abci_pb2 as pb
 class Application(Protocol):
     """One method per ABCI 2.0 request. A method that raises stops the node."""
 
-    def info(self, request: pb.RequestInfo) -> pb.ResponseInfo:
+    def info(self, request: pb.RequestInfo, /) -> pb.ResponseInfo:
         """Last committed height and app hash, as of the last finished Commit."""
         ...
 
-    def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
+    def query(self, request: pb.RequestQuery, /) -> pb.ResponseQuery:
         """A value of committed state, with a proof where asked; own codes for bad requests."""
         ...
 
-    def check_tx(self, request: pb.RequestCheckTx) -> pb.ResponseCheckTx:
+    def check_tx(self, request: pb.RequestCheckTx, /) -> pb.ResponseCheckTx:
         """Whether a transaction may wait in the mempool; changes no committed state."""
         ...
 
-    def insert_tx(self, request: pb.RequestInsertTx) -> pb.ResponseInsertTx:
+    def insert_tx(self, request: pb.RequestInsertTx, /) -> pb.ResponseInsertTx:
         """For application-side mempools, which this is not."""
         ...
 
-    def reap_txs(self, request: pb.RequestReapTxs) -> pb.ResponseReapTxs:
+    def reap_txs(self, request: pb.RequestReapTxs, /) -> pb.ResponseReapTxs:
         """For application-side mempools, which this is not."""
         ...
 
-    def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
+    def init_chain(self, request: pb.RequestInitChain, /) -> pb.ResponseInitChain:
         """The genesis state is staged; it reaches disk with the first Commit."""
         ...
 
-    def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
+    def prepare_proposal(self, request: pb.RequestPrepareProposal, /) -> pb.ResponsePrepareProposal:
         """The transactions of a block that every correct node accepts."""
         ...
 
-    def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
+    def process_proposal(self, request: pb.RequestProcessProposal, /) -> pb.ResponseProcessProposal:
         """Accept or reject, by the block and the committed state alone."""
         ...
 
-    def extend_vote(self, request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
+    def extend_vote(self, request: pb.RequestExtendVote, /) -> pb.ResponseExtendVote:
         """Empty: vote extensions are not enabled."""
         ...
 
     def verify_vote_extension(
-        self, request: pb.RequestVerifyVoteExtension
+        self, request: pb.RequestVerifyVoteExtension, /
     ) -> pb.ResponseVerifyVoteExtension:
         """Accepts the empty extension only."""
         ...
 
-    def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
+    def finalize_block(self, request: pb.RequestFinalizeBlock, /) -> pb.ResponseFinalizeBlock:
         """The block is executed and staged; nothing is on disk."""
         ...
 
-    def commit(self, request: pb.RequestCommit) -> pb.ResponseCommit:
+    def commit(self, request: pb.RequestCommit, /) -> pb.ResponseCommit:
         """What FinalizeBlock staged is on disk."""
         ...
 
-    def list_snapshots(self, request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots:
+    def list_snapshots(self, request: pb.RequestListSnapshots, /) -> pb.ResponseListSnapshots:
         """The snapshots that peers may fetch."""
         ...
 
-    def offer_snapshot(self, request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
+    def offer_snapshot(self, request: pb.RequestOfferSnapshot, /) -> pb.ResponseOfferSnapshot:
         """Whether a peer's snapshot is wanted."""
         ...
 
     def load_snapshot_chunk(
-        self, request: pb.RequestLoadSnapshotChunk
+        self, request: pb.RequestLoadSnapshotChunk, /
     ) -> pb.ResponseLoadSnapshotChunk:
         """One chunk of a listed snapshot."""
         ...
 
     def apply_snapshot_chunk(
-        self, request: pb.RequestApplySnapshotChunk
+        self, request: pb.RequestApplySnapshotChunk, /
     ) -> pb.ResponseApplySnapshotChunk:
         """Whether a chunk of the accepted snapshot fits."""
         ...
 
 
-HANDLERS: Final[Mapping[str, Callable[[Application, pb.Request], Message]]] = {
+Handler = Callable[[Application, pb.Request], Message]
+
+HANDLERS: Final[Mapping[str, Handler]] = {
     "echo": lambda _, r: pb.ResponseEcho(message=r.echo.message),
     "flush": lambda _, __: pb.ResponseFlush(),
     "info": lambda app, r: app.info(r.info),

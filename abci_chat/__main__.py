@@ -1,0 +1,9 @@
+"""Process entry: `python -m abci_chat --socket PATH --data-dir DIR` serves the chat chain."""
+
+from __future__ import annotations
+
+from abci_chat.machine import MACHINE
+from dchat.node.process import main
+
+if __name__ == "__main__":
+    main(MACHINE)

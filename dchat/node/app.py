@@ -1,0 +1,315 @@
+"""A Machine on a Storage, as CometBFT sees it through ABCI.
+
+FinalizeBlock stages a block in memory and Commit alone writes it, all in one batch, so a kill at
+any step leaves the last committed block and CometBFT replays from there.
+Source: CometBFT v0.40.0 spec/abci/abci++_app_requirements.md, whose requirement numbers the
+comments below use.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dchat import __version__
+from dchat.kernel import genesis, params, proposal, signing
+from dchat.kernel.codec import CodecError
+from dchat.kernel.errors import REFUSALS, InvariantBroken, OperatorError
+from dchat.kernel.ids import ChainId, EpochMs, Height
+from dchat.kernel.machine import (
+    Block,
+    BlockContext,
+    Event,
+    Machine,
+    Outcome,
+    init_chain,
+    run_block,
+)
+from dchat.kernel.pool import Pool
+from dchat.kernel.store import Draft, State
+from dchat.node import queries
+from dchat.node.proto import abci_pb2 as pb
+from dchat.node.proto import params_pb2
+from dchat.node.queries import CODESPACE, QueryCode
+from dchat.node.storage import Staged, Storage
+
+APP_VERSION: Final = 1
+"""Rises when a block would be judged differently; part of every header."""
+
+INT64_MAX: Final = 2**63 - 1
+_NO_WRITES: Final[Mapping[bytes, bytes | None]] = {}
+
+
+class BadGenesis(OperatorError):
+    """The genesis file is not one this application can start from."""
+
+    hint = "build it with dchat genesis, and give every node the same file"
+
+
+@dataclass(frozen=True, slots=True)
+class _Executed:
+    """A block that FinalizeBlock ran and Commit has yet to write."""
+
+    staged: Staged
+    block: Block
+
+
+class Node:
+    """One chain's application. The server lets one thread at a time into all but info and query."""
+
+    def __init__(self, machine: Machine, storage: Storage) -> None:
+        self._machine = machine
+        self._storage = storage
+        self._pool = Pool(machine)
+        self._state: State = storage.latest()
+        self._genesis = _NO_WRITES
+        """What InitChain wrote, until the first block is committed."""
+        self._executed: _Executed | None = None
+        self._context = self._next_context(EpochMs(0))
+
+    # Info and query connection
+
+    def info(self, _request: pb.RequestInfo) -> pb.ResponseInfo:
+        """The last committed block, from which CometBFT replays."""
+        view = self._storage.latest()
+        return pb.ResponseInfo(
+            data=self._machine.name,
+            version=__version__,
+            app_version=APP_VERSION,
+            last_block_height=view.height,
+            last_block_app_hash=view.app_hash if view.height else b"",
+        )
+
+    def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
+        """Committed state, or a code; see queries.answer."""
+        return queries.answer(self._machine, self._storage, request)
+
+    # Mempool connection
+
+    def check_tx(self, request: pb.RequestCheckTx) -> pb.ResponseCheckTx:
+        """Code 0 if the transaction may wait for the next block."""
+        outcome = self._pool.check(self._state, request.tx, self._context)
+        if outcome.code:
+            return pb.ResponseCheckTx(code=outcome.code, log=explain(outcome), codespace=CODESPACE)
+        return pb.ResponseCheckTx(gas_wanted=outcome.cost_wanted)
+
+    def insert_tx(self, _request: pb.RequestInsertTx) -> pb.ResponseInsertTx:
+        """Refused: transactions wait in CometBFT's own mempool."""
+        return pb.ResponseInsertTx(code=QueryCode.NOT_SERVED)
+
+    def reap_txs(self, _request: pb.RequestReapTxs) -> pb.ResponseReapTxs:
+        """Nothing: transactions wait in CometBFT's own mempool."""
+        return pb.ResponseReapTxs()
+
+    # Consensus connection
+
+    def init_chain(self, request: pb.RequestInitChain) -> pb.ResponseInitChain:
+        """The genesis state is staged. Raises: BadGenesis, InvariantBroken."""
+        if self._storage.height:
+            raise InvariantBroken(
+                f"InitChain on a state of height {self._storage.height}: "
+                "CometBFT's data and the application's are not of one node"
+            )
+        _check_genesis(request)
+        try:
+            draft = init_chain(
+                self._machine,
+                self._storage.latest(),
+                ChainId(request.chain_id),
+                unwrap(request.app_state_bytes),
+            )
+        except CodecError as fault:
+            raise BadGenesis(f"app_state: {fault}") from None
+        self._genesis = dict(draft.writes())
+        self._refresh(_epoch_ms(request.time))
+        return pb.ResponseInitChain(
+            app_hash=self._storage.stage(Height(0), self._genesis).app_hash,
+            consensus_params=_consensus_params(self._state),
+        )
+
+    def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
+        """The longest run of the offered transactions that every correct node accepts."""
+        verified = self._pool.verified
+        txs = proposal.select(self._state, request.txs, request.max_tx_bytes, verified)
+        return pb.ResponsePrepareProposal(txs=txs)
+
+    def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
+        """Accept or reject, by the predicate of prepare_proposal (requirements 3 to 5)."""
+        if proposal.is_acceptable(self._state, request.txs, self._pool.verified):
+            return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
+        return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
+
+    def extend_vote(self, _request: pb.RequestExtendVote) -> pb.ResponseExtendVote:
+        """Empty: this chain does not enable vote extensions."""
+        return pb.ResponseExtendVote()
+
+    def verify_vote_extension(
+        self, request: pb.RequestVerifyVoteExtension
+    ) -> pb.ResponseVerifyVoteExtension:
+        """Accepts what extend_vote gives and nothing else (requirements 6 to 8)."""
+        if request.vote_extension:
+            return pb.ResponseVerifyVoteExtension(status=pb.ResponseVerifyVoteExtension.REJECT)
+        return pb.ResponseVerifyVoteExtension(status=pb.ResponseVerifyVoteExtension.ACCEPT)
+
+    def finalize_block(self, request: pb.RequestFinalizeBlock) -> pb.ResponseFinalizeBlock:
+        """The block is executed and staged; again at the same height gives the same answer.
+
+        Raises: InvariantBroken for a height that is not the next one.
+        """
+        if request.height != self._storage.height + 1:
+            raise InvariantBroken(
+                f"FinalizeBlock at height {request.height} on a state of height "
+                f"{self._storage.height}"
+            )
+        block = Block(
+            BlockContext(
+                self._chain_id(),
+                Height(request.height),
+                _epoch_ms(request.time),
+                request.proposer_address,
+            ),
+            tuple(request.txs),
+        )
+        result = run_block(self._machine, self._state, block, self._pool.verified)
+        staged = self._storage.stage(Height(request.height), {**self._genesis, **result.writes})
+        self._executed = _Executed(staged, block)
+        return pb.ResponseFinalizeBlock(
+            tx_results=[_tx_result(outcome) for outcome in result.outcomes],
+            app_hash=staged.app_hash,
+        )
+
+    def commit(self, _request: pb.RequestCommit) -> pb.ResponseCommit:
+        """The staged block is on disk. Raises: InvariantBroken if there is none."""
+        if self._executed is None:
+            raise InvariantBroken("Commit without a FinalizeBlock before it")
+        executed, self._executed = self._executed, None
+        self._storage.commit(executed.staged)
+        self._genesis = _NO_WRITES
+        self._pool.commit(executed.block.txs)
+        self._refresh(executed.block.context.block_time_ms)
+        return pb.ResponseCommit(retain_height=0)
+
+    # Snapshot connection: none are made yet, and none are taken
+
+    def list_snapshots(self, _request: pb.RequestListSnapshots) -> pb.ResponseListSnapshots:
+        """None."""
+        return pb.ResponseListSnapshots()
+
+    def offer_snapshot(self, _request: pb.RequestOfferSnapshot) -> pb.ResponseOfferSnapshot:
+        """Abort: this node syncs by blocks."""
+        return pb.ResponseOfferSnapshot(result=pb.ResponseOfferSnapshot.ABORT)
+
+    def load_snapshot_chunk(
+        self, _request: pb.RequestLoadSnapshotChunk
+    ) -> pb.ResponseLoadSnapshotChunk:
+        """Empty, which peers read as: not here."""
+        return pb.ResponseLoadSnapshotChunk()
+
+    def apply_snapshot_chunk(
+        self, _request: pb.RequestApplySnapshotChunk
+    ) -> pb.ResponseApplySnapshotChunk:
+        """Abort: no snapshot was accepted."""
+        return pb.ResponseApplySnapshotChunk(result=pb.ResponseApplySnapshotChunk.ABORT)
+
+    def _refresh(self, block_time_ms: EpochMs) -> None:
+        committed = self._storage.latest()
+        self._state = _on_top(committed, self._genesis) if self._genesis else committed
+        self._context = self._next_context(block_time_ms)
+
+    def _next_context(self, block_time_ms: EpochMs) -> BlockContext:
+        """What CheckTx can know of the next block: its time is that of the last one."""
+        return BlockContext(self._chain_id(), Height(self._storage.height + 1), block_time_ms)
+
+    def _chain_id(self) -> ChainId:
+        return genesis.chain_id(self._state) or ChainId("")
+
+
+def unwrap(app_state: bytes) -> bytes:
+    """The canonical bytes in `app_state`, one JSON string of base64. Raises: BadGenesis."""
+    try:
+        text = json.loads(app_state)
+    except ValueError as fault:
+        raise BadGenesis(f"app_state is not JSON: {fault}") from None
+    if not isinstance(text, str):
+        raise BadGenesis("app_state is not one JSON string of base64")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as fault:
+        raise BadGenesis(f"app_state is not base64: {fault}") from None
+
+
+def explain(outcome: Outcome) -> str:
+    """The refusal with its numbers, and what to do next; for people."""
+    refusal = REFUSALS.get(outcome.code)
+    return f"{outcome.reason}; {refusal.hint}" if refusal else outcome.reason
+
+
+def _check_genesis(request: pb.RequestInitChain) -> None:
+    if request.initial_height != 1:
+        raise BadGenesis(f"initial_height is {request.initial_height}, only 1 is supported")
+    if not request.chain_id:
+        raise BadGenesis("chain_id is empty")
+    if not request.validators:
+        raise BadGenesis("no validators")
+    for validator in request.validators:
+        # A small-order key would let anybody sign, and make headers that light clients refuse.
+        if not signing.is_strong(validator.pub_key.ed25519):
+            raise BadGenesis(f"validator key is not a strong Ed25519 key: {validator.pub_key}")
+
+
+def _consensus_params(state: State) -> params_pb2.ConsensusParams:
+    rules = params.load(state)
+    if max(rules.max_block_cost, rules.max_block_bytes) > INT64_MAX:
+        raise BadGenesis("block bounds are above 2^63 - 1")
+    return params_pb2.ConsensusParams(
+        block=params_pb2.BlockParams(max_bytes=rules.max_block_bytes, max_gas=rules.max_block_cost)
+    )
+
+
+def _on_top(state: State, writes: Mapping[bytes, bytes | None]) -> State:
+    draft = Draft(state)
+    for key, value in writes.items():
+        if value is None:
+            draft.delete(key)
+        else:
+            draft.put(key, value)
+    return draft
+
+
+def _tx_result(outcome: Outcome) -> pb.ExecTxResult:
+    """Code and gas are hashed by CometBFT; log and events are not."""
+    result = pb.ExecTxResult(
+        code=outcome.code, gas_wanted=outcome.cost_wanted, gas_used=outcome.cost_used
+    )
+    if outcome.code:
+        result.log = explain(outcome)
+        result.codespace = CODESPACE
+    result.events.extend(_events(outcome.events))
+    return result
+
+
+def _events(events: Sequence[Event]) -> list[pb.Event]:
+    return [
+        pb.Event(
+            type=type(event).__name__,
+            attributes=[
+                pb.EventAttribute(key=f.name, value=_shown(getattr(event, f.name)), index=True)
+                for f in fields(event)
+            ],
+        )
+        for event in events
+    ]
+
+
+def _shown(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _epoch_ms(time: Timestamp) -> EpochMs:
+    return EpochMs(time.seconds * 1000 + time.nanos // 1_000_000)

@@ -1,0 +1,104 @@
+"""The process that serves one chain's application to CometBFT, whichever chain it is.
+
+    python -m abci_currency --socket PATH --data-dir DIR [--backend leveldb]
+
+Logs go to stderr. Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 1 for
+everything else, with a traceback if the fault is ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dchat.kernel.errors import OperatorError
+from dchat.kernel.machine import Machine
+from dchat.node import log
+from dchat.node.abci import serve
+from dchat.node.app import Node
+from dchat.node.bell import Bell
+from dchat.node.requests import HANDLERS
+from dchat.node.stats import Totals, timed
+from dchat.node.storage import BACKENDS, Storage
+
+DONE: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One process's command line."""
+
+    socket: Path
+    data_dir: Path
+    backend: str
+    log_level: str
+    json_logs: bool
+    stats: bool
+
+
+def parse(machine: Machine, args: Sequence[str]) -> Options:
+    """The options in `args`; a wrong command line exits with status 2."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m abci_{machine.name}",
+        description=f"Serve the {machine.name} chain's application to CometBFT.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--socket", type=Path, required=True, help="UNIX socket to serve on")
+    parser.add_argument("--data-dir", type=Path, required=True, help="directory of the state")
+    parser.add_argument(
+        "--backend", choices=sorted(BACKENDS), default="leveldb", help="database (%(default)s)"
+    )
+    parser.add_argument("--log-level", default="info", help="least level logged (%(default)s)")
+    parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
+    parser.add_argument("--stats", action="store_true", help="log time spent by request at the end")
+    chosen = parser.parse_args(args)
+    return Options(
+        socket=chosen.socket,
+        data_dir=chosen.data_dir,
+        backend=chosen.backend,
+        log_level=chosen.log_level,
+        json_logs=chosen.json_logs,
+        stats=chosen.stats,
+    )
+
+
+def main(machine: Machine) -> None:
+    """Serve `machine` as the command line of this process says; never returns."""
+    sys.exit(run(machine, sys.argv[1:]))
+
+
+def run(machine: Machine, args: Sequence[str]) -> int:
+    """Serve until a signal says stop; the exit status. Our own faults propagate."""
+    options = parse(machine, args)
+    try:
+        log.configure(log.settings(options.log_level, os.environ, json_logs=options.json_logs))
+        _serve(machine, options)
+    except OperatorError as fault:
+        print(f"dchat: error: {fault}", file=sys.stderr)  # noqa: T201 - the log may not be set up
+        if fault.hint:
+            print(f"dchat: hint: {fault.hint}", file=sys.stderr)  # noqa: T201
+        return fault.exit_code
+    return DONE
+
+
+def _serve(machine: Machine, options: Options) -> None:
+    logger = log.get(__name__).bind(chain=machine.name)
+    totals = Totals()
+    handlers = timed(HANDLERS, totals) if options.stats else HANDLERS
+    with (
+        Bell() as stop,
+        closing(Storage.open(options.data_dir, options.backend)) as storage,
+    ):
+        stop.on(signal.SIGTERM, signal.SIGINT)
+        logger.info("application_started", height=storage.height, app_hash=storage.app_hash.hex())
+        serve(options.socket, Node(machine, storage), stop, handlers)
+        for spent in totals.lines():
+            logger.info("time_spent", **spent)
+        logger.info("application_stopped", height=storage.height)

@@ -1,0 +1,98 @@
+"""Answers to ABCI Query: a state key under `/store`, a machine's own paths, a code for the rest.
+
+An answer's height H is that of the block whose execution left the state; the app hash that a
+proof leads to stands in the header of block H + 1.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from dchat.kernel.codec import CodecError
+from dchat.kernel.ids import Height
+from dchat.kernel.machine import Machine
+from dchat.node.proto import abci_pb2 as pb
+from dchat.node.proto import proof_pb2
+from dchat.node.storage import HeightUnavailable, StateView, Storage
+
+CODESPACE: Final = "dchat"
+PROOF_TYPE: Final = "dchat:jmt:1"
+"""One ProofOp: its key is the state key, its data an encoded kernel/merkle Proof."""
+
+MAX_KEY_BYTES: Final = 1024
+MAX_DATA_BYTES: Final = 64 * 1024
+_SHOWN: Final = 80
+"""Characters of a foreign path that an answer repeats."""
+
+
+class QueryCode(IntEnum):
+    """Why a query has no answer; frozen like the codes of transactions, 900 to 999 are ours."""
+
+    UNKNOWN_PATH = 900
+    HEIGHT_UNAVAILABLE = 901
+    BAD_DATA = 902
+    NO_PROOF = 903
+    NOT_SERVED = 904
+
+
+class QueryRefused(Exception):
+    """Carries the code and the sentence of the answer."""
+
+    def __init__(self, code: QueryCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def answer(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
+    """The value asked for, or the code that says why not; nothing an outsider sends can raise."""
+    try:
+        if request.path == "/store" or request.path.startswith("/store/"):
+            return _stored(storage, request)
+        return _computed(machine, storage, request)
+    except QueryRefused as refusal:
+        return pb.ResponseQuery(code=refusal.code, log=str(refusal), codespace=CODESPACE)
+
+
+def _stored(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
+    key = request.data
+    if not 0 < len(key) <= MAX_KEY_BYTES:
+        raise QueryRefused(
+            QueryCode.BAD_DATA, f"a key has 1 to {MAX_KEY_BYTES} bytes, this has {len(key)}"
+        )
+    view = _view(storage, request.height)
+    response = pb.ResponseQuery(key=key, value=view.get(key), height=view.height)
+    if request.prove:
+        proof = proof_pb2.ProofOp(type=PROOF_TYPE, key=key, data=view.prove(key).encode())
+        response.proof_ops.ops.append(proof)
+    return response
+
+
+def _computed(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
+    query = machine.queries.get(request.path)
+    if query is None:
+        known = ", ".join(("/store", *sorted(machine.queries)))
+        raise QueryRefused(
+            QueryCode.UNKNOWN_PATH, f"no path {request.path[:_SHOWN]!r}; known are {known}"
+        )
+    if request.prove:
+        raise QueryRefused(QueryCode.NO_PROOF, "only /store answers with a proof")
+    if len(request.data) > MAX_DATA_BYTES:
+        raise QueryRefused(QueryCode.BAD_DATA, f"more than {MAX_DATA_BYTES} bytes of data")
+    view = _view(storage, request.height)
+    try:
+        value = query(view, request.data)
+    except CodecError as fault:
+        raise QueryRefused(QueryCode.BAD_DATA, str(fault)) from None
+    return pb.ResponseQuery(value=value, height=view.height)
+
+
+def _view(storage: Storage, height: int) -> StateView:
+    """The committed state after block `height`, the latest one for 0."""
+    try:
+        view = storage.at(Height(height)) if height else storage.latest()
+    except HeightUnavailable as fault:
+        raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, str(fault)) from None
+    if view.height == 0:
+        raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, "no block is committed yet")
+    return view

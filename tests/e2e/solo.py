@@ -1,0 +1,189 @@
+"""One validator of one chain: a real CometBFT and a real application process on free ports."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE_S = 60
+Json = dict[str, Any]
+
+
+def cometbft() -> str:
+    """The binary under test; the test is skipped where there is none."""
+    found = os.environ.get("DCHAT_COMETBFT") or shutil.which("cometbft")
+    if not found:
+        pytest.skip("no CometBFT: set DCHAT_COMETBFT")
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at the moment."""
+    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [holder.getsockname()[1] for holder in holders]
+    [holder.close() for holder in holders]
+    return ports
+
+
+@dataclass
+class Solo:
+    """A chain directory; processes are started and killed one by one."""
+
+    home: Path
+    module: str
+    app_state: bytes
+    chain_id: str = "solo-1"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    app_args: tuple[str, ...] = ()
+    app: subprocess.Popen[bytes] | None = None
+    node: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.binary = cometbft()
+        self.rpc_port, self.p2p_port = free_ports(2)
+        subprocess.run(
+            [self.binary, "init", "--home", self.home], check=True, capture_output=True
+        )
+        self._write_genesis()
+        self._write_config()
+
+    @property
+    def socket(self) -> Path:
+        return self.home / "app.sock"
+
+    def start(self) -> None:
+        self.start_app()
+        self.start_node()
+
+    def start_app(self) -> None:
+        with (self.home / "app.log").open("ab") as log:
+            self.app = subprocess.Popen(
+                [
+                    *(sys.executable, "-W", "error", "-m", self.module),
+                    *("--socket", self.socket, "--data-dir", self.home / "state"),
+                    *self.app_args,
+                ],
+                stderr=log,
+                stdout=log,
+            )
+        self._wait_for_socket()
+
+    def start_node(self) -> None:
+        with (self.home / "node.log").open("ab") as log:
+            self.node = subprocess.Popen(
+                [self.binary, "start", "--home", self.home, "--log_level", "error"],
+                stderr=log,
+                stdout=log,
+            )
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int | None]:
+        """Both processes are gone; CometBFT goes first. Exit codes: node, app."""
+        codes: list[int | None] = []
+        for process in (self.node, self.app):
+            if process is not None:
+                process.send_signal(number)
+                codes.append(process.wait(PATIENCE_S))
+        self.node = self.app = None
+        return codes
+
+    def rpc(self, method: str, **params: str) -> Json:
+        """The `result` of one RPC call. Raises: OSError while the node is not up."""
+        url = f"http://127.0.0.1:{self.rpc_port}/{method}?{urllib.parse.urlencode(params)}"
+        try:
+            with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+                body: Json = json.load(answer)
+        except urllib.error.HTTPError as fault:
+            body = json.load(fault)
+            raise OSError(body.get("error")) from None
+        return body["result"]
+
+    def height(self) -> int:
+        return int(self.rpc("status")["sync_info"]["latest_block_height"])
+
+    def wait_for_height(self, height: int) -> None:
+        """Polls until the chain has the block; fails with the logs where it does not come."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                if self.height() >= height:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"no block {height}\n{self.logs()}")
+
+    def submit(self, raw: bytes) -> Json:
+        """The result of CheckTx."""
+        return self.rpc("broadcast_tx_sync", tx="0x" + raw.hex())
+
+    def commit(self, raw: bytes) -> Json:
+        """The result of CheckTx and of the block that carries it."""
+        return self.rpc("broadcast_tx_commit", tx="0x" + raw.hex())
+
+    def query(self, path: str, data: bytes = b"", **params: str) -> Json:
+        return self.rpc("abci_query", path=f'"{path}"', data="0x" + data.hex(), **params)[
+            "response"
+        ]
+
+    def app_hash_after(self, height: int) -> bytes:
+        """The app hash in the header that follows block `height`."""
+        self.wait_for_height(height + 1)
+        header = self.rpc("block", height=str(height + 1))["block"]["header"]
+        return bytes.fromhex(header["app_hash"])
+
+    def logs(self) -> str:
+        return "\n".join(
+            f"--- {name}\n{(self.home / name).read_text(errors='replace')[-4000:]}"
+            for name in ("app.log", "node.log")
+            if (self.home / name).exists()
+        )
+
+    def _wait_for_socket(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(os.fspath(self.socket)) == 0:
+                    return
+            if self.app is None or self.app.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(self.logs())
+
+    def _write_genesis(self) -> None:
+        path = self.home / "config" / "genesis.json"
+        genesis: Json = json.loads(path.read_text())
+        genesis["chain_id"] = self.chain_id
+        genesis["app_state"] = base64.b64encode(self.app_state).decode()
+        path.write_text(json.dumps(genesis))
+
+    def _write_config(self) -> None:
+        path = self.home / "config" / "config.toml"
+        text = path.read_text()
+        text = text.replace('"tcp://127.0.0.1:26657"', f'"tcp://127.0.0.1:{self.rpc_port}"')
+        text = text.replace('"tcp://0.0.0.0:26656"', f'"tcp://127.0.0.1:{self.p2p_port}"')
+        chosen = {
+            "proxy_app": f'"unix://{self.socket}"',
+            "timeout_commit": '"100ms"',
+            "pprof_laddr": '""',
+            **self.settings,
+        }
+        for key, value in chosen.items():
+            text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text, count=1)
+        path.write_text(text)
