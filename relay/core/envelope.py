@@ -14,6 +14,9 @@ from dchat.kernel.ids import EpochMs
 SIZE_CLASSES: Final = (2_048, 4_096, 16_384, 65_536)
 """Bytes of ciphertext per size class; class n is entry n, and no other length is kept."""
 
+Place = tuple[bytes, bytes]
+"""Mailbox id and message id: where an envelope lies."""
+
 MAX_CIPHERTEXT_BYTES: Final = SIZE_CLASSES[-1]
 MAX_POSTAGE_BYTES: Final = 512
 

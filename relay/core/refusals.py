@@ -37,6 +37,7 @@ class Refusal(IntEnum):
     TOO_MANY_MAILBOXES = 23
     TOO_MANY_WATCHES = 24
     TOO_MANY_KEYS = 25
+    TOO_MANY_INBOXES = 26
 
     NO_PREKEYS = 32
     NO_ONE_TIME_KEY = 33
@@ -56,13 +57,14 @@ EXPLANATIONS: Final[Mapping[Refusal, str]] = {
     Refusal.QUEUE_FULL: "the relay's queue is full; try later or use another home relay",
     Refusal.MAILBOX_FULL: "the mailbox has its fair share of the queue; its owner must pull first",
     Refusal.SENDER_FULL: "you have your fair share of the queue; wait until some are pulled",
-    Refusal.RATE_LIMITED: "too many requests from you; wait for the time given",
+    Refusal.RATE_LIMITED: "too many requests; wait for the time given, or use a fallback key",
     Refusal.BUSY: "too many requests of this session are unanswered; wait for answers",
     Refusal.DRAINING: "the relay is shutting down; connect again later or use another home relay",
     Refusal.STORAGE_UNAVAILABLE: "the relay cannot write to its disk; use another home relay",
     Refusal.TOO_MANY_MAILBOXES: "too many mailboxes have open pages; acknowledge some first",
     Refusal.TOO_MANY_WATCHES: "this session watches as many mailboxes as it may",
     Refusal.TOO_MANY_KEYS: "as many one-time keys as allowed are stored; wait until some are taken",
+    Refusal.TOO_MANY_INBOXES: "the relay holds keys for as many inboxes as it may; use another",
     Refusal.NO_PREKEYS: "no prekey bundle is stored for that inbox key; try another home relay",
     Refusal.NO_ONE_TIME_KEY: "no one-time key is left for that inbox key; use the fallback key",
 }
