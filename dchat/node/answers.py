@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -31,15 +30,11 @@ from dchat.kernel.headers import (
     validator_set,
 )
 from dchat.kernel.ids import ChainId, Height
-from dchat.kernel.wire import NS_PER_SECOND
+from dchat.node.rfc3339 import parse_time
 
 KEY_TYPE: Final = "tendermint/PubKeyEd25519"
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}")
-_TIME: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z"
-)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -56,23 +51,6 @@ def parse(model: type[Model], body: bytes | str) -> Model:
         first = fault.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"])
         raise MalformedAnswer(f"{place or 'answer'}: {first['msg']}") from None
-
-
-def parse_time(raw: object) -> int:
-    """Return the nanoseconds since the epoch of an RFC 3339 time in UTC. Raises: ValueError."""
-    match = _TIME.fullmatch(raw) if isinstance(raw, str) else None
-    if match is None:
-        raise ValueError("not an RFC 3339 time in UTC")
-    whole = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
-    seconds = (whole - _EPOCH) // timedelta(seconds=1)
-    return seconds * NS_PER_SECOND + int((match[2] or "0").ljust(9, "0"))
-
-
-def show_time(time_ns: int) -> str:
-    """Return the RFC 3339 time in UTC to the nanosecond, without trailing zeros."""
-    seconds, nanos = divmod(time_ns, NS_PER_SECOND)
-    whole = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{nanos:09}".rstrip("0").rstrip(".") + "Z"
 
 
 def _from_decimal(raw: object) -> object:
@@ -111,6 +89,15 @@ class Answer(BaseModel):
     """Base of all answers: frozen, strict about types, relaxed about unknown fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+Body = TypeVar("Body", bound=Answer)
+
+
+class Result(Answer, Generic[Body]):
+    """A JSON-RPC answer that is no error."""
+
+    result: Body
 
 
 class _Parts(Answer):
