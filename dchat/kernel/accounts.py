@@ -8,7 +8,7 @@ received so far has an empty public key.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from dchat.kernel import amounts, bech32m, codec
@@ -82,7 +82,7 @@ def key(account: AccountId) -> bytes:
 def load(state: State, account: AccountId) -> Account:
     """Return the record, an empty one for an account never seen."""
     found = state.get(key(account))
-    return EMPTY if found is None else decode(found)
+    return EMPTY if found is None else _SHAPE.decode_own(found)
 
 
 def decode(record: bytes) -> Account:
@@ -98,7 +98,7 @@ def save(draft: Draft, account: AccountId, record: Account) -> None:
 def credit(draft: Draft, account: AccountId, amount: Amount) -> None:
     """Add amount to the balance. Raises: AmountTooLarge."""
     held = load(draft, account)
-    save(draft, account, replace(held, balance=amounts.add(held.balance, amount)))
+    save(draft, account, _holding(held, amounts.add(held.balance, amount)))
 
 
 def debit(draft: Draft, account: AccountId, amount: Amount) -> None:
@@ -106,4 +106,8 @@ def debit(draft: Draft, account: AccountId, amount: Amount) -> None:
     held = load(draft, account)
     if held.balance < amount:
         raise InsufficientFunds(have=held.balance, need=amount)
-    save(draft, account, replace(held, balance=Amount(held.balance - amount)))
+    save(draft, account, _holding(held, Amount(held.balance - amount)))
+
+
+def _holding(held: Account, balance: Amount) -> Account:
+    return Account(held.public_key, held.key_version, held.nonce, balance)

@@ -217,19 +217,20 @@ class Record(Shape[T]):
 
     def __init__(self, make: Callable[..., T], **shapes: AnyShape) -> None:
         self._make = make
-        self._names = tuple(shapes)
-        self._shapes = tuple(shapes.values())
-        self._lifts = tuple(shape.lift for shape in self._shapes)
+        self._shapes = dict(shapes)
+        self._lifts = tuple(shape.lift for shape in shapes.values())
+        self._flat = not any(isinstance(shape, ListOf | Record) for shape in shapes.values())
 
     def lower(self, value: T) -> Raw:
         """Return the raw fields. Raises: CodecError naming the field that is out of bounds."""
-        return [self._lower_field(value, at) for at in range(len(self._names))]
-
-    def _lower_field(self, value: T, at: int) -> Raw:
+        raw: list[Raw] = []
+        name = ""
         try:
-            return self._shapes[at].lower(getattr(value, self._names[at]))
+            for name, shape in self._shapes.items():
+                raw.append(shape.lower(getattr(value, name)))
         except CodecError as fault:
-            raise CodecError(f"{self._names[at]}: {fault}") from None
+            raise CodecError(f"{name}: {fault}") from None
+        return raw
 
     def lift(self, raw: object) -> T:
         """Return the dataclass. Raises: CodecError."""
@@ -237,6 +238,11 @@ class Record(Shape[T]):
         if len(parts) != len(self._lifts):
             raise CodecError(f"{len(parts)} fields, expected {len(self._lifts)}")
         return self._make(*[lift(part) for lift, part in zip(self._lifts, parts, strict=True)])
+
+    def decode_own(self, data: bytes) -> T:
+        """Return the dataclass in bytes that encode() wrote; plain fields need no second look."""
+        raw = _unpackb(data)
+        return self._make(*as_array(raw)) if self._flat else self.lift(raw)
 
 
 def as_array(raw: object) -> Sequence[object]:

@@ -9,7 +9,7 @@ for about one microsecond of work on the reference machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from dchat.kernel import accounts, codec, params, signing, supply, tx
@@ -164,8 +164,17 @@ class BlockResult:
     outcomes: tuple[Outcome, ...]
 
 
-Verified = Mapping[bytes, SignedTx]
-"""Transactions whose signature CheckTx has verified, by their raw bytes."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A transaction whose signature and body CheckTx has found good."""
+
+    signed: SignedTx
+    prepared: Prepared
+    cost: Cost
+
+
+Verified = Mapping[bytes, Checked]
+"""Transactions that CheckTx has let in, by their raw bytes."""
 
 
 def init_chain(machine: Machine, state: State, chain_id: ChainId, genesis: bytes) -> Draft:
@@ -203,51 +212,53 @@ class _Runner:
 
     def step(self, draft: Draft, raw: bytes) -> Outcome:
         """Run one transaction against draft; a refused one costs nonce and fee at most."""
+        known = self._verified.get(raw)
         try:
-            signed = self._admit(draft, raw)
+            signed = known.signed if known else tx.decode(raw)
+            self._admit(draft, signed, verify=known is None)
         except TxRejected as refusal:
             return Outcome(refusal.code, describe(refusal))
         self.fees += signed.envelope.fee
-        return _run_body(self._machine, draft, signed, self._context)
+        return self._run(draft, signed, known)
 
-    def _admit(self, draft: Draft, raw: bytes) -> SignedTx:
-        known = self._verified.get(raw)
-        signed = known or tx.decode(raw)
-        sender = accounts.load(draft, signed.envelope.sender)
-        check_envelope(signed.envelope, self._rules, self._context)
-        check_sender(signed.envelope, sender)
-        check_nonce(signed.envelope, sender.nonce, sender.balance)
-        if known is None:
+    def _admit(self, draft: Draft, signed: SignedTx, *, verify: bool) -> None:
+        envelope = signed.envelope
+        sender = accounts.load(draft, envelope.sender)
+        check_envelope(envelope, self._rules, self._context)
+        check_sender(envelope, sender)
+        check_nonce(envelope, sender.nonce, sender.balance)
+        if verify:
             tx.verify(signed)
-        accounts.save(draft, signed.envelope.sender, _charged(sender, signed.envelope))
-        return signed
+        accounts.save(draft, envelope.sender, _charged(sender, envelope))
+
+    def _run(self, draft: Draft, signed: SignedTx, known: Checked | None) -> Outcome:
+        envelope, block = signed.envelope, self._context
+        wanted = envelope.cost_limit
+        child = draft.fork()
+        context = TxContext(envelope.sender, envelope.public_key, block.height, block.block_time_ms)
+        try:
+            checked = known or check_body(self._machine, signed)
+            events = checked.prepared.run(child, context)
+        except TxRejected as refusal:
+            return Outcome(refusal.code, describe(refusal), wanted, wanted)
+        draft.merge(child)
+        return Outcome(0, "", wanted, checked.cost, events)
 
 
 def _charged(sender: Account, envelope: tx.Envelope) -> Account:
-    return replace(
-        sender,
-        public_key=envelope.public_key,
-        nonce=Nonce(sender.nonce + 1),
-        balance=Amount(sender.balance - envelope.fee),
+    return Account(
+        envelope.public_key,
+        sender.key_version,
+        Nonce(sender.nonce + 1),
+        Amount(sender.balance - envelope.fee),
     )
 
 
-def _run_body(machine: Machine, draft: Draft, signed: SignedTx, block: BlockContext) -> Outcome:
-    envelope = signed.envelope
-    wanted = envelope.cost_limit
-    child = draft.fork()
-    context = TxContext(envelope.sender, envelope.public_key, block.height, block.block_time_ms)
-    try:
-        prepared, used = prepare(machine, signed)
-        events = prepared.run(child, context)
-    except TxRejected as refusal:
-        return Outcome(refusal.code, describe(refusal), wanted, wanted)
-    draft.merge(child)
-    return Outcome(0, "", wanted, used, events)
+def check_body(machine: Machine, signed: SignedTx) -> Checked:
+    """Return the transaction with its runnable body; the signature is up to the caller.
 
-
-def prepare(machine: Machine, signed: SignedTx) -> tuple[Prepared, Cost]:
-    """Return the runnable body and the cost of the whole transaction. Raises: TxRejected."""
+    Raises: TxRejected.
+    """
     body = signed.envelope.body
     family = machine.families.get(body[0]) if isinstance(body[0], int) else None
     if family is None:
@@ -256,7 +267,7 @@ def prepare(machine: Machine, signed: SignedTx) -> tuple[Prepared, Cost]:
     cost = cost_of(signed.size, prepared.cost)
     if signed.envelope.cost_limit < cost:
         raise CostLimitTooLow(have=signed.envelope.cost_limit, need=cost)
-    return prepared, cost
+    return Checked(signed, prepared, cost)
 
 
 def cost_of(size: int, family_cost: Cost) -> Cost:

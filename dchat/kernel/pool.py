@@ -7,7 +7,7 @@ decoded and verified once and then remembered until a block carries it or a rech
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from dchat.kernel import accounts, params, tx
@@ -15,17 +15,18 @@ from dchat.kernel.errors import PoolFull, TxRejected
 from dchat.kernel.ids import AccountId, Amount, Nonce
 from dchat.kernel.machine import (
     BlockContext,
+    Checked,
     Machine,
     Outcome,
+    Verified,
+    check_body,
     check_envelope,
     check_nonce,
     check_sender,
     describe,
-    prepare,
 )
 from dchat.kernel.params import Params
 from dchat.kernel.store import State
-from dchat.kernel.tx import SignedTx
 
 MAX_REMEMBERED: Final = 200_000
 _NOTHING: Final = Amount(0)
@@ -37,13 +38,13 @@ class Pool:
     def __init__(self, machine: Machine, most: int = MAX_REMEMBERED) -> None:
         self._machine = machine
         self._most = most
-        self._verified: dict[bytes, SignedTx] = {}
-        self._before_commit: dict[bytes, SignedTx] = {}
+        self._verified: dict[bytes, Checked] = {}
+        self._before_commit: dict[bytes, Checked] = {}
         self._waiting: dict[AccountId, tuple[Nonce, Amount]] = {}
         self._rules: Params | None = None
 
     @property
-    def verified(self) -> Mapping[bytes, SignedTx]:
+    def verified(self) -> Verified:
         """Return the waiting transactions, whose signatures were checked, by their bytes."""
         return self._verified
 
@@ -54,15 +55,16 @@ class Pool:
         """
         known = self._before_commit.pop(raw, None)
         try:
-            signed = known or self._decode(raw)
-            due, spent = self._place(state, signed.envelope, context)
+            checked = known or self._decode(raw)
+            envelope = checked.signed.envelope
+            place = self._place(state, envelope, context)
             if known is None:
-                tx.verify(signed)
+                tx.verify(checked.signed)
         except TxRejected as refusal:
             return Outcome(refusal.code, describe(refusal))
-        self._waiting[signed.envelope.sender] = (due, spent)
-        self._verified[raw] = signed
-        return Outcome(0, cost_wanted=signed.envelope.cost_limit)
+        self._waiting[envelope.sender] = place
+        self._verified[raw] = checked
+        return Outcome(0, cost_wanted=envelope.cost_limit)
 
     def commit(self, included: Sequence[bytes]) -> None:
         """Forget what a block has carried and what waited; rechecks bring back what still waits."""
@@ -73,12 +75,10 @@ class Pool:
         self._waiting.clear()
         self._rules = None
 
-    def _decode(self, raw: bytes) -> SignedTx:
+    def _decode(self, raw: bytes) -> Checked:
         if len(self._verified) >= self._most:
             raise PoolFull(f"{self._most} transactions are waiting")
-        signed = tx.decode(raw)
-        prepare(self._machine, signed)
-        return signed
+        return check_body(self._machine, tx.decode(raw))
 
     def _place(
         self, state: State, envelope: tx.Envelope, context: BlockContext

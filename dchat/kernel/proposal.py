@@ -59,6 +59,6 @@ def size_in_block(raw: bytes) -> int:
 def _declared_cost(raw: bytes, verified: Verified) -> Cost | None:
     known = verified.get(raw)
     try:
-        return (known or tx.decode(raw)).envelope.cost_limit
+        return (known.signed if known else tx.decode(raw)).envelope.cost_limit
     except TxRejected:
         return None

@@ -173,9 +173,9 @@ def test_a_bound_key_stays_the_only_one() -> None:
 def test_a_verified_transaction_is_not_verified_again() -> None:
     forged = tx.build(envelope(ALICE, PAY), BOB.seed)
 
-    result = machine.run_block(
-        MACHINE, start(), Block(at_height(), [forged]), {forged: tx.decode(forged)}
-    )
+    known = {forged: machine.check_body(MACHINE, tx.decode(forged))}
+
+    result = machine.run_block(MACHINE, start(), Block(at_height(), [forged]), known)
 
     assert result.outcomes[0].code == 0
 
