@@ -1,0 +1,141 @@
+"""One child process: started in its own session, its output read, stopped within a deadline.
+
+Its own session means that Ctrl-C on the terminal reaches the supervisor alone, which then stops
+everything in order.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, cast
+
+import structlog
+import trio
+
+from dchat.node import log
+from dchat.operator.logfile import LogFile
+
+TAIL_LINES: Final = 20
+MAX_LINE: Final = 16_384
+CHUNK: Final = 65_536
+LAST_WORDS_S: Final = 1.0
+"""How long output is still read after the process ended; a grandchild may hold the pipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How to start one process and tell that it works. `ready` is polled until it gives True."""
+
+    name: str
+    command: tuple[str, ...]
+    log_path: Path
+    ready: Callable[[], Awaitable[bool]]
+    ready_deadline_s: float = 30.0
+    stop_deadline_s: float = 10.0
+    env: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class Running:
+    """A started child, what it said last, and the scope that reads its output."""
+
+    child: Child
+    process: trio.Process
+    tail: deque[str]
+    reading: trio.CancelScope
+
+
+async def start(child: Child) -> Running:
+    """Start the process. Its output must be read by `read_output` from now on.
+
+    Raises: OSError where the program cannot be run.
+    """
+    process = await trio.lowlevel.open_process(
+        child.command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=child.env,
+    )
+    return Running(child, process, deque(maxlen=TAIL_LINES), trio.CancelScope(shield=True))
+
+
+async def stop(running: Running) -> None:
+    """End the process: SIGTERM, then SIGKILL after the child's deadline. Its output ends too."""
+    with trio.CancelScope(shield=True):
+        with suppress(ProcessLookupError):
+            running.process.send_signal(signal.SIGTERM)
+        with trio.move_on_after(running.child.stop_deadline_s):
+            await running.process.wait()
+        if running.process.returncode is None:
+            running.process.kill()
+            await running.process.wait()
+    running.reading.deadline = trio.current_time() + LAST_WORDS_S
+
+
+async def read_output(running: Running) -> None:
+    """Pass every line on to the log file and the log stream until the output ends.
+
+    Cancellation from outside does not reach it: a child whose output nobody reads would block.
+    """
+    logger = log.get(f"dchat.operator.child.{running.child.name}").bind(child=running.child.name)
+    file = LogFile(running.child.log_path)
+    output = running.process.stdout
+    rest = b""
+    try:
+        with running.reading:
+            while output is not None and (chunk := await output.receive_some(CHUNK)):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    _pass_on(running, logger, file, line[:MAX_LINE])
+                rest = rest[:MAX_LINE]
+            if rest:
+                _pass_on(running, logger, file, rest)
+    finally:
+        file.close()
+
+
+def _pass_on(
+    running: Running, logger: structlog.stdlib.BoundLogger, file: LogFile, line: bytes
+) -> None:
+    file.write(line)
+    level, event, fields = read_line(line)
+    running.tail.append(event)
+    logger.log(log.parse_level(level), event, **fields)
+
+
+def read_line(line: bytes) -> tuple[str, str, dict[str, str]]:
+    """Return (level, event, fields) of a child's output line; text that is not ours is `info`.
+
+    CometBFT's own `info` is of use to developers only, so it counts as `debug`.
+    """
+    text = line.decode(errors="replace").strip()
+    record = _json_object(text)
+    if record is None:
+        return "info", text, {}
+    comet = "_msg" in record
+    event = str(record.pop("_msg", None) or record.pop("event", text))
+    level = str(record.pop("level", "info"))
+    for noise in ("ts", "timestamp", "logger"):
+        record.pop(noise, None)
+    known = level if level in log.LEVELS else "info"
+    shown = {name: str(value) for name, value in record.items() if name not in ("child", "event")}
+    return ("debug" if comet and known == "info" else known), event, shown
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        record: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", record) if isinstance(record, dict) else None

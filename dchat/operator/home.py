@@ -1,0 +1,244 @@
+"""CometBFT's home directory: settings, keys and genesis, written from ours at every start.
+
+    config/config.toml  genesis.json  node_key.json  priv_validator_key.json
+    data/priv_validator_state.json and CometBFT's databases
+
+Settings and keys are replaced each time. Genesis is written once and must stay the same. The sign
+state is written only into an empty `data`: a lost one may mean that this key signed already.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from dchat.kernel import signing
+from dchat.kernel.errors import OperatorError
+from dchat.kernel.tx import MAX_TX_BYTES
+from dchat.node.address import Address
+from dchat.node.config import Consensus
+
+MEMPOOL_TXS: Final = 50_000
+MEMPOOL_BYTES: Final = 256 << 20
+IDLE_HEADER_EVERY: Final = "10s"
+"""An idle chain still makes headers, or no deadline could ever be proved."""
+OUTBOUND_SHARE: Final = 4
+
+Scalar = str | int | bool
+Table = Mapping[str, Scalar | list[str]]
+
+
+class GenesisDiffers(OperatorError):
+    """The data directory belongs to another chain."""
+
+    hint = "give the genesis file this directory was started with, or use another --data-dir"
+
+
+class SignStateLost(OperatorError):
+    """The record of what this validator signed is gone; starting could sign twice."""
+
+    hint = "restore data/priv_validator_state.json, or sync a fresh --data-dir"
+
+
+class OtherIdentity(OperatorError):
+    """The data directory holds the sign state of another consensus key."""
+
+    hint = "use the identity this directory was started with, or another --data-dir"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Ed25519 seeds of one chain: who the node is to its peers, and what it signs votes with."""
+
+    node: bytes = field(repr=False)
+    consensus: bytes = field(repr=False)
+
+    @property
+    def node_id(self) -> str:
+        """CometBFT's id of the node: 40 hex digits."""
+        return _key_address(signing.public_key(self.node)).hex()
+
+    @property
+    def consensus_key(self) -> bytes:
+        """The public key that genesis or staking names."""
+        return signing.public_key(self.consensus)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What distinguishes one CometBFT process from another."""
+
+    moniker: str
+    app_socket: Path
+    p2p: Address
+    rpc: Address
+    peers: tuple[str, ...]
+    max_peers: int
+    consensus: Consensus
+
+
+def validator_address(consensus_key: bytes) -> bytes:
+    """Return the 20 bytes by which commits name a validator."""
+    return _key_address(consensus_key)
+
+
+def write(home: Path, node: Node, keys: Keys, genesis: bytes) -> None:
+    """Leave a home that `cometbft start` accepts.
+
+    Raises: GenesisDiffers, OtherIdentity, SignStateLost.
+    """
+    for folder in (home, home / "config", home / "data"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_genesis(home, genesis)
+    _check_key(home, keys.consensus_key)
+    _ensure_sign_state(home)
+    _replace(home / "config" / "node_key.json", _node_key(keys), 0o600)
+    _replace(home / "config" / "priv_validator_key.json", _validator_key(keys), 0o600)
+    _replace(home / "config" / "config.toml", _toml(settings(node)).encode(), 0o600)
+    _replace(home / "config" / "genesis.json", genesis, 0o644)
+
+
+def check_genesis(home: Path, genesis: bytes) -> None:
+    """Return if the home is new or was started with these bytes. Raises: GenesisDiffers."""
+    present = read_genesis(home)
+    if present is not None and present != genesis:
+        have, want = (hashlib.sha256(each).hexdigest() for each in (present, genesis))
+        raise GenesisDiffers(f"{home} was started with genesis {have[:16]}…, not {want[:16]}…")
+
+
+def read_genesis(home: Path) -> bytes | None:
+    """Return the genesis the home was started with, None for a new home."""
+    path = home / "config" / "genesis.json"
+    return path.read_bytes() if path.exists() else None
+
+
+def settings(node: Node) -> Mapping[str, Table]:
+    """Return config.toml by table; what is absent keeps CometBFT's default."""
+    times = node.consensus
+    local = node.p2p.is_loopback
+    outbound = max(1, node.max_peers // OUTBOUND_SHARE)
+    return {
+        "": {
+            "moniker": node.moniker,
+            "proxy_app": f"unix://{node.app_socket}",
+            "abci": "socket",
+            "db_backend": "goleveldb",
+            "log_level": "info",
+            "log_format": "json",
+        },
+        "rpc": {"laddr": f"tcp://{node.rpc}", "unsafe": False, "pprof_laddr": ""},
+        "p2p": {
+            "laddr": f"tcp://{node.p2p}",
+            "persistent_peers": ",".join(node.peers),
+            "max_num_outbound_peers": outbound,
+            "max_num_inbound_peers": max(1, node.max_peers - outbound),
+            "addr_book_strict": not local,
+            "allow_duplicate_ip": local,
+            "persistent_peers_max_dial_period": "30s",
+            "pex": True,
+        },
+        "p2p.libp2p": {"enabled": False},
+        "mempool": {
+            "type": "flood",
+            "recheck": True,
+            "recheck_timeout": "10s",
+            "size": MEMPOOL_TXS,
+            "max_txs_bytes": MEMPOOL_BYTES,
+            "cache_size": 2 * MEMPOOL_TXS,
+            "max_tx_bytes": MAX_TX_BYTES,
+        },
+        "blocksync": {"version": "v0", "adaptive_sync": False},
+        "statesync": {"enable": False},
+        "consensus": {
+            "timeout_propose": f"{times.timeout_propose}ms",
+            "timeout_prevote": f"{times.timeout_prevote}ms",
+            "timeout_precommit": f"{times.timeout_precommit}ms",
+            "timeout_commit": f"{times.timeout_commit}ms",
+            "create_empty_blocks": times.create_empty_blocks,
+            "create_empty_blocks_interval": "0s"
+            if times.create_empty_blocks
+            else IDLE_HEADER_EVERY,
+        },
+        "tx_index": {"indexer": "kv"},
+        "instrumentation": {"prometheus": False},
+    }
+
+
+def _check_key(home: Path, consensus_key: bytes) -> None:
+    path = home / "config" / "priv_validator_key.json"
+    if not path.exists():
+        return
+    present = json.loads(path.read_bytes())["pub_key"]["value"]
+    if present != _base64(consensus_key):
+        raise OtherIdentity(f"{home} signs with another consensus key than this identity's")
+
+
+def _ensure_sign_state(home: Path) -> None:
+    path = home / "data" / "priv_validator_state.json"
+    if path.exists():
+        return
+    if any(path.parent.glob("*.db")) or (path.parent / "cs.wal").exists():
+        raise SignStateLost(f"{path} is missing beside existing chain data")
+    _replace(path, _json({"height": "0", "round": 0, "step": 0}), 0o600)
+
+
+def _node_key(keys: Keys) -> bytes:
+    return _json({"priv_key": _private(keys.node)})
+
+
+def _validator_key(keys: Keys) -> bytes:
+    public = keys.consensus_key
+    return _json(
+        {
+            "address": _key_address(public).hex().upper(),
+            "pub_key": {"type": "tendermint/PubKeyEd25519", "value": _base64(public)},
+            "priv_key": _private(keys.consensus),
+        }
+    )
+
+
+def _private(seed: bytes) -> dict[str, str]:
+    both = seed + signing.public_key(seed)
+    return {"type": "tendermint/PrivKeyEd25519", "value": _base64(both)}
+
+
+def _key_address(public_key: bytes) -> bytes:
+    return hashlib.sha256(public_key).digest()[:20]
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, indent=2).encode() + b"\n"
+
+
+def _toml(tables: Mapping[str, Table]) -> str:
+    """Return TOML text; JSON writes strings, numbers, booleans and lists as TOML does."""
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines += [f"[{name}]"] if name else []
+        lines += [
+            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Put content at path in one step, so that a kill leaves the old file or the new one."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
