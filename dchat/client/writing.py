@@ -147,7 +147,7 @@ def _grouped(owed: Iterable[Owed]) -> list[tuple[AccountId, Fault, list[Owed]]]:
 
 def _answer(owed: list[Owed], fault: Fault) -> Kind:
     ids = tuple([one.id for one in owed])
-    return Undecryptable(ids, fault) if fault else Receipt(ids)
+    return Undecryptable(ids, int(fault)) if fault else Receipt(ids)
 
 
 def _may_answer(store: Store, peer: AccountId, fault: Fault, now_ms: EpochMs) -> bool:
