@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ import trio
 from prometheus_client import CollectorRegistry, Gauge
 
 import dchat
+from dchat.kernel.errors import OperatorError
 from dchat.node import http, identity, log, metrics
 from dchat.node.clock import Clock, SystemClock, monotonic_ms
 from dchat.node.config import RelayConfig
@@ -47,6 +48,12 @@ READY_FILE: Final = "ready.json"
 _log = log.get(__name__)
 
 
+class NamelessPeer(OperatorError):
+    """A bootstrap address does not say which peer is expected there."""
+
+    hint = "append /p2p/ID; a relay shows its id as peer_id under /status"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a relay needs to start, checked: settings and the seed of its libp2p identity."""
@@ -57,23 +64,25 @@ class Plan:
     bootstrap: tuple[Address, ...]
 
 
+def check(config: RelayConfig) -> None:
+    """Return if every address in the settings can be used; opens nothing. Raises: OperatorError."""
+    _announce(config)
+    _bootstrap(config)
+
+
 def plan(config: RelayConfig) -> Plan:
     """Read the identity and every address that the settings name; opens nothing else.
 
-    Raises: OperatorError.
+    Raises: OperatorError, OSError where the identity file cannot be read.
     """
-    public = config.network.public_address
-    return Plan(
-        config,
-        identity.load(config.node.identity_file).child("libp2p"),
-        (parse_address(public),) if public else (),
-        tuple(parse_address(text) for text in config.network.bootstrap_nodes),
-    )
+    seed = identity.load(config.node.identity_file).child("libp2p")
+    return Plan(config, seed, _announce(config), _bootstrap(config))
 
 
 async def rehearse(planned: Plan) -> None:
     """Open files, ports and keys as run() would, then close them. Raises: OperatorError."""
-    await run(planned, stop=_at_once)
+    async with _opened(planned, SystemClock()):
+        pass
 
 
 async def run(
@@ -85,12 +94,36 @@ async def run(
 
     Raises: OperatorError.
     """
+    async with _opened(planned, clock or SystemClock()) as relay, trio.open_nursery() as nursery:
+        relay.start(nursery)
+        with relay.announced():
+            await (stop or _signal)()
+            await relay.drain()
+        nursery.cancel_scope.cancel()
+
+
+def _announce(config: RelayConfig) -> tuple[Address, ...]:
+    public = config.network.public_address
+    return (parse_address(public),) if public else ()
+
+
+def _bootstrap(config: RelayConfig) -> tuple[Address, ...]:
+    peers = tuple(parse_address(text) for text in config.network.bootstrap_nodes)
+    for peer in peers:
+        if peer.peer_id is None:
+            raise NamelessPeer(f"bootstrap address {peer} has no peer id")
+    return peers
+
+
+@asynccontextmanager
+async def _opened(planned: Plan, clock: Clock) -> AsyncGenerator[_Relay]:
+    """Hold everything a relay needs open while the block runs; no peer is served yet."""
     config = planned.config
     limits = limits_of(config)
     config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(config.node.data_dir):
         store = await trio.to_thread.run_sync(Store, config.database, limits)
-        try:
+        with closing(store):
             async with open_host(
                 planned.seed,
                 str(config.network.listen_address),
@@ -98,10 +131,11 @@ async def run(
                 limits=HostLimits(max_connections=config.network.max_peers),
             ) as host:
                 desk = Desk(planned.seed, limits, Queue(limits, store.places()))
-                relay = _Relay(planned, host, store, desk, clock or SystemClock())
-                await relay.serve(stop or _signal)
-        finally:
-            store.close()
+                relay = _Relay(planned, host, Parts(store, desk, clock))
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(relay.serve_http)
+                    yield relay
+                    nursery.cancel_scope.cancel()
 
 
 def limits_of(config: RelayConfig) -> Limits:
@@ -112,68 +146,79 @@ def limits_of(config: RelayConfig) -> Limits:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The open parts of a relay besides its host."""
+
+    store: Store
+    desk: Desk
+    clock: Clock
+
+
 class _Relay:
     """The parts of a running relay, tied together."""
 
-    def __init__(self, planned: Plan, host: Host, store: Store, desk: Desk, clock: Clock) -> None:
+    def __init__(self, planned: Plan, host: Host, parts: Parts) -> None:
         registry = metrics.new_registry("relay")
-        self._config = planned.config
-        self._bootstrap = planned.bootstrap
+        self._plan = planned
         self._host = host
-        self._desk = desk
-        self._clock = clock
+        self._desk = parts.desk
+        self._clock = parts.clock
         self._started_ms = monotonic_ms()
         self._meter = Meter(registry)
-        self._pump = Pump(store)
-        self._server = Server(desk, self._pump, clock, self._meter)
+        self._pump = Pump(parts.store)
+        self._server = Server(parts.desk, self._pump, parts.clock, self._meter)
         self._is_draining = False
-        self._probes = http.Probes(self._readiness, self._status, registry, clock)
+        self._probes = http.Probes(self._readiness, self._status, registry, parts.clock)
+        self._bound: http.Bound | None = None
         self._declare_gauges(registry)
 
-    async def serve(self, stop: Callable[[], Awaitable[None]]) -> None:
-        """Serve until `stop` returns, then drain. Raises: OperatorError."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pump.run, self._server.settled)
-            bound = await nursery.start(self._serve_http)
-            self._host.serve(PROTOCOL, self._handle)
-            nursery.start_soon(self._prune_for_ever)
-            nursery.start_soon(keep_connected, self._host, self._bootstrap)
-            with self._announced(bound):
-                await stop()
-                await self._drain()
-            nursery.cancel_scope.cancel()
+    def start(self, nursery: trio.Nursery) -> None:
+        """Serve peers in the nursery. Its tasks raise: OperatorError."""
+        nursery.start_soon(self._pump.run, self._server.settled)
+        nursery.start_soon(self._prune_for_ever)
+        nursery.start_soon(keep_connected, self._host, self._plan.bootstrap)
+        self._host.serve(PROTOCOL, self._handle)
 
-    async def _handle(self, stream: Stream) -> None:
-        async with open_link(stream) as link:
-            await self._server.serve(link)
-
-    async def _serve_http(
-        self, task_status: trio.TaskStatus[http.Bound] = trio.TASK_STATUS_IGNORED
+    async def serve_http(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        where = self._config.observability
-        await http.serve(where.health, where.metrics, self._probes, task_status.started)
+        """Answer health and metrics until cancelled. Raises: OperatorError."""
 
-    async def _prune_for_ever(self) -> None:
-        while True:
-            await self._pump.do(Prune(self._clock.now()))
-            await trio.sleep(self._config.storage.pruning_interval)
+        def on_bound(bound: http.Bound) -> None:
+            self._bound = bound
+            task_status.started()
 
-    async def _drain(self) -> None:
+        where = self._plan.config.observability
+        await http.serve(where.health, where.metrics, self._probes, on_bound)
+
+    async def drain(self) -> None:
+        """Answer what is under way and let every peer go, within DRAIN_S."""
         self._is_draining = True
         _log.info("relay_draining", sessions=self._server.sessions)
         with trio.move_on_after(DRAIN_S) as deadline:
             await self._server.drain()
         _log.info("relay_stopped", in_time=not deadline.cancelled_caught)
 
+    async def _handle(self, stream: Stream) -> None:
+        async with open_link(stream) as link:
+            await self._server.serve(link)
+
+    async def _prune_for_ever(self) -> None:
+        while True:
+            await self._pump.do(Prune(self._clock.now()))
+            await trio.sleep(self._plan.config.storage.pruning_interval)
+
     @contextmanager
-    def _announced(self, bound: http.Bound) -> Generator[None]:
-        path = self._config.node.data_dir / READY_FILE
+    def announced(self) -> Generator[None]:
+        """Say in the log and in `ready.json` where the relay is, while the block runs."""
+        path = self._plan.config.node.data_dir / READY_FILE
         facts = {
             "pid": os.getpid(),
             "peer_id": self._host.peer_id,
             "addresses": [str(address) for address in self._host.addresses()],
-            "health": str(bound.health),
-            "metrics": str(bound.metrics),
+            "health": str(self._bound.health) if self._bound else "",
+            "metrics": str(self._bound.metrics) if self._bound else "",
         }
         _write_whole(path, json.dumps(facts, indent=1) + "\n")
         _log.info("relay_ready", **facts)
@@ -231,11 +276,6 @@ async def _signal() -> None:
             if number != signal.SIGHUP:
                 return
             _log.warning("reload_ignored", why="no setting of a relay changes while it runs")
-
-
-async def _at_once() -> None:
-    """Return as soon as everything is open."""
-    await trio.lowlevel.checkpoint()
 
 
 def _write_whole(path: Path, text: str) -> None:

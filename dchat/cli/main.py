@@ -48,6 +48,7 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
     {
         "keygen": Noun("dchat.cli.keygen", "Create an identity key file that only you can read."),
         "identity": Noun("dchat.cli.identity", "Look into identity key files."),
+        "relay": Noun("dchat.cli.relay", "Run a relay: it keeps mailboxes for others."),
     }
 )
 
