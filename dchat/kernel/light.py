@@ -12,7 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dchat.kernel import codec
 from dchat.kernel.headers import (
+    HASH_SIZE,
+    KEY_SIZE,
+    MAX_APP_HASH_BYTES,
+    MAX_CHAIN_ID_BYTES,
+    MAX_VALIDATORS,
     Commit,
     CommitSig,
     Flag,
@@ -22,6 +28,7 @@ from dchat.kernel.headers import (
     Validator,
     ValidatorSet,
     header_hash,
+    validator_set,
     validators_hash,
     vote_sign_bytes,
 )
@@ -105,6 +112,50 @@ class TrustedBlock:
     next_validators: ValidatorSet
     signed_power: int
     total_power: int
+
+
+_VALIDATOR: Final = codec.Record(Validator, public_key=codec.Fixed(KEY_SIZE), power=codec.U64)
+
+
+class _Members(codec.Shape[ValidatorSet]):
+    """A validator set as the list of its members, in order."""
+
+    def lower(self, value: ValidatorSet) -> codec.Raw:
+        return _MEMBERS.lower(value.validators)
+
+    def lift(self, raw: object) -> ValidatorSet:
+        members = _MEMBERS.lift(raw)
+        found = validator_set(members)
+        if found.validators != members:
+            raise codec.CodecError("validators out of order")
+        return found
+
+
+_MEMBERS: Final = codec.ListOf(_VALIDATOR, MAX_VALIDATORS)
+_TRUSTED: Final = codec.Record(
+    TrustedBlock,
+    chain_id=codec.Text(MAX_CHAIN_ID_BYTES),
+    height=codec.U64,
+    time_ns=codec.U64,
+    header_hash=codec.Fixed(HASH_SIZE),
+    app_hash=codec.Blob(MAX_APP_HASH_BYTES),
+    next_validators=_Members(),
+    signed_power=codec.U64,
+    total_power=codec.U64,
+)
+
+
+def encode_trusted(trusted: TrustedBlock) -> bytes:
+    """Return the block's canonical bytes. Raises: CodecError if its time is before 1970."""
+    return _TRUSTED.encode(trusted)
+
+
+def decode_trusted(data: bytes) -> TrustedBlock:
+    """Return the block that encode_trusted() wrote. Raises: CodecError."""
+    try:
+        return _TRUSTED.decode(data)
+    except InvalidHeader as fault:
+        raise codec.CodecError(str(fault)) from None
 
 
 def start(

@@ -47,7 +47,8 @@ class _Blocks(RootModel[list[_Block]]):
 RECORDED = parse(
     _Blocks, (Path(__file__).parent / "comet_light_blocks" / "blocks.json").read_bytes()
 )
-BLOCKS = {block.header.height: block for block in (each.build() for each in RECORDED.root)}
+BUILT = tuple(each.build() for each in RECORDED.root)
+BLOCKS: dict[int, LightBlock] = {int(block.header.height): block for block in BUILT}
 FIRST = BLOCKS[min(BLOCKS)]
 NOW_NS = BLOCKS[max(BLOCKS)].header.time_ns + NS_PER_SECOND
 

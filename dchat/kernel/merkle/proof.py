@@ -43,6 +43,8 @@ from dchat.kernel.merkle.page import (
 from dchat.kernel.merkle.tree import NodeStore
 
 MAX_PROOF_BYTES: Final = 16 * 1024
+PROOF_TYPE: Final = "dchat:jmt:1"
+"""How an answer names this form of proof, so that another one can follow."""
 
 
 class BadProof(RemoteProtocolError):
