@@ -48,7 +48,12 @@ class Address:
 
 def peer_id(seed: bytes) -> PeerId:
     """Return the peer id of the Ed25519 key with this 32-byte seed."""
-    return PeerId(_base58(_ID_PREFIX + signing.public_key(seed)))
+    return peer_id_of(signing.public_key(seed))
+
+
+def peer_id_of(key: bytes) -> PeerId:
+    """Return the peer id of a 32-byte Ed25519 public key."""
+    return PeerId(_base58(_ID_PREFIX + key))
 
 
 def parse_peer_id(text: str) -> PeerId:
