@@ -12,13 +12,12 @@ from typing import Final
 from dchat.kernel.codec import CodecError
 from dchat.kernel.ids import Height
 from dchat.kernel.machine import Machine
+from dchat.kernel.merkle.proof import PROOF_TYPE
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import proof_pb2
 from dchat.node.storage import HeightUnavailable, StateView, Storage
 
 CODESPACE: Final = "dchat"
-PROOF_TYPE: Final = "dchat:jmt:1"
-"""One ProofOp: its key is the state key, its data an encoded kernel/merkle Proof."""
 
 MAX_KEY_BYTES: Final = 1024
 MAX_DATA_BYTES: Final = 64 * 1024
