@@ -1,4 +1,4 @@
-"""Process entry: `python -m abci_chat --socket PATH --data-dir DIR` serves the chat chain."""
+"""Process entry of the chat chain: `python -m abci_chat --socket PATH --data-dir DIR`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Process entry: `python -m abci_currency --socket PATH --data-dir DIR` serves the currency chain."""
+"""Process entry of the currency chain: `python -m abci_currency --socket PATH --data-dir DIR`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,18 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+from dchat.operator import cometbft
 
 PATIENCE_S = 60
 Json = dict[str, Any]
-
-
-def cometbft() -> str:
-    """The binary under test; the test is skipped where there is none."""
-    found = os.environ.get("DCHAT_COMETBFT") or shutil.which("cometbft")
-    if not found:
-        pytest.skip("no CometBFT: set DCHAT_COMETBFT")
-    return found
 
 
 def free_ports(count: int) -> list[int]:
@@ -56,11 +47,9 @@ class Solo:
     node: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.binary = cometbft()
+        self.binary = cometbft.find(print, os.environ).path
         self.rpc_port, self.p2p_port = free_ports(2)
-        subprocess.run(
-            [self.binary, "init", "--home", self.home], check=True, capture_output=True
-        )
+        subprocess.run([self.binary, "init", "--home", self.home], check=True, capture_output=True)
         self._write_genesis()
         self._write_config()
 

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from abci_currency.machine import MACHINE
+from abci_currency.txs import transfer
+from dchat.kernel import accounts, params
+from dchat.kernel.ids import Amount
+from dchat.kernel.merkle.proof import Proof, verify
+from dchat.node.app import Node
+from dchat.node.queries import MAX_DATA_BYTES, MAX_KEY_BYTES, PROOF_TYPE, QueryCode
+from dchat.node.storage import Storage
+from tests.fakes.consensus import Consensus
+from tests.fakes.memory import ALICE, BOB, CAROL, FUNDS, signed
+
+BOBS_KEY = accounts.key(BOB.id)
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Consensus]:
+    """Height 2; bob got 5 in block 2."""
+    with closing(Storage.open(tmp_path / "state")) as storage:
+        consensus = Consensus(Node(MACHINE, storage))
+        consensus.init()
+        consensus.block()
+        body = transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(5)))
+        consensus.block(signed(ALICE, body))
+        yield consensus
+
+
+def test_a_stored_value_comes_with_its_key_and_height(chain: Consensus) -> None:
+    answer = chain.query("/store", BOBS_KEY)
+
+    assert (answer.code, answer.key, answer.height) == (0, BOBS_KEY, 2)
+    assert accounts.decode(answer.value).balance == FUNDS + 5
+    assert not answer.proof_ops.ops
+
+
+def test_a_path_below_store_is_store(chain: Consensus) -> None:
+    assert chain.query("/store/any/key", BOBS_KEY) == chain.query("/store", BOBS_KEY)
+
+
+def test_a_proof_leads_from_the_value_to_the_app_hash(chain: Consensus) -> None:
+    app_hash = chain.block().app_hash
+    answer = chain.query("/store", BOBS_KEY, prove=True)
+    (op,) = answer.proof_ops.ops
+
+    assert (op.type, op.key) == (PROOF_TYPE, BOBS_KEY)
+    verify(app_hash, BOBS_KEY, answer.value, Proof.decode(op.data))
+
+
+def test_absence_is_proved_too(chain: Consensus) -> None:
+    key = accounts.key(CAROL.id)
+    app_hash = chain.block().app_hash
+    answer = chain.query("/store", key, prove=True)
+
+    assert (answer.code, answer.value) == (0, b"")
+    verify(app_hash, key, None, Proof.decode(answer.proof_ops.ops[0].data))
+
+
+def test_an_older_height_answers_with_the_older_value_and_proof(chain: Consensus) -> None:
+    older = chain.query("/store", BOBS_KEY, height=1, prove=True)
+
+    assert older.height == 1
+    assert accounts.decode(older.value).balance == FUNDS
+
+
+@pytest.mark.parametrize("height", [3, 10**18, -1])
+def test_a_height_that_is_not_kept_has_its_code(chain: Consensus, height: int) -> None:
+    answer = chain.query("/store", BOBS_KEY, height=height)
+
+    assert (answer.code, answer.codespace) == (QueryCode.HEIGHT_UNAVAILABLE, "dchat")
+    assert "only" in answer.log
+
+
+def test_before_the_first_block_there_is_no_height_to_ask(tmp_path: Path) -> None:
+    with closing(Storage.open(tmp_path / "fresh")) as storage:
+        answer = Consensus(Node(MACHINE, storage)).query("/store", BOBS_KEY)
+
+    assert answer.code == QueryCode.HEIGHT_UNAVAILABLE
+
+
+@pytest.mark.parametrize("key", [b"", bytes(MAX_KEY_BYTES + 1)])
+def test_a_key_of_no_possible_length_has_its_code(chain: Consensus, key: bytes) -> None:
+    assert chain.query("/store", key).code == QueryCode.BAD_DATA
+
+
+@pytest.mark.parametrize("path", ["", "/", "/stores", "/nothing", "/p2p/filter/addr/1.2.3.4:5"])
+def test_an_unknown_path_has_its_code_and_names_the_known_ones(chain: Consensus, path: str) -> None:
+    answer = chain.query(path)
+
+    assert answer.code == QueryCode.UNKNOWN_PATH
+    assert "known are /store, /params" in answer.log
+
+
+def test_a_long_path_is_not_repeated_in_full(chain: Consensus) -> None:
+    assert len(chain.query("/" + "x" * 100_000).log) < 200
+
+
+def test_a_path_of_the_machine_is_answered(chain: Consensus) -> None:
+    answer = chain.query("/params")
+
+    assert (answer.code, answer.height) == (0, 2)
+    assert params.SHAPE.decode(answer.value) == params.DEFAULT
+
+
+def test_data_that_the_path_does_not_take_has_its_code(chain: Consensus) -> None:
+    assert chain.query("/params", b"x").code == QueryCode.BAD_DATA
+
+
+def test_more_data_than_any_path_takes_has_its_code(chain: Consensus) -> None:
+    assert chain.query("/params", bytes(MAX_DATA_BYTES + 1)).code == QueryCode.BAD_DATA
+
+
+def test_only_the_store_proves(chain: Consensus) -> None:
+    assert chain.query("/params", prove=True).code == QueryCode.NO_PROOF
+
+
+def test_a_query_sees_no_block_that_is_not_committed(chain: Consensus) -> None:
+    before = chain.query("/store", BOBS_KEY)
+    body = transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(5)))
+    chain.finalize(signed(ALICE, body, 1))
+
+    assert chain.query("/store", BOBS_KEY) == before
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.one_of(st.text(max_size=40), st.sampled_from(["/store", "/store/x", "/params"])),
+    data=st.binary(max_size=64),
+    height=st.integers(-(2**63), 2**63 - 1),
+    prove=st.booleans(),
+)
+def test_arbitrary_queries_get_an_answer_or_a_known_code(
+    chain: Consensus, path: str, data: bytes, height: int, *, prove: bool
+) -> None:
+    answer = chain.query(path, data, height, prove=prove)
+
+    assert answer.code in {0, *QueryCode}
