@@ -122,6 +122,8 @@ async def _opened(planned: Plan, clock: Clock) -> AsyncGenerator[_Relay]:
     limits = limits_of(config)
     config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(config.node.data_dir):
+        # A relay that was killed leaves the file behind; nobody may take it for ours.
+        (config.node.data_dir / READY_FILE).unlink(missing_ok=True)
         store = await trio.to_thread.run_sync(Store, config.database, limits)
         with closing(store):
             async with open_host(
