@@ -28,6 +28,7 @@ from dchat.node.config import RelayConfig
 from relay.core.desk import Desk
 from relay.core.jobs import Prune
 from relay.core.limits import Limits
+from relay.core.messages import PROTOCOL
 from relay.core.queue import Queue
 from relay.net.address import Address, parse_address
 from relay.net.bootstrap import keep_connected
@@ -41,7 +42,6 @@ from relay.net.server import Server
 from relay.net.store import Store
 from relay.net.stream import Stream
 
-PROTOCOL: Final = "/dchat/relay/1"
 DRAIN_S: Final = 10
 READY_FILE: Final = "ready.json"
 

@@ -41,6 +41,9 @@ from dchat.kernel.ids import EpochMs
 from relay.core.access import ACCESS, Access
 from relay.core.envelope import ENVELOPE, MAX_CIPHERTEXT_BYTES, RECEIPT, Envelope, Receipt
 
+PROTOCOL: Final = "/dchat/relay/1"
+"""The libp2p protocol of the streams that carry these messages."""
+
 MAX_MESSAGE_BYTES: Final = 128 * 1024
 MAX_PAGE_ITEMS: Final = 64
 MAX_PAGE_BYTES: Final = 96 * 1024

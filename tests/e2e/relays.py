@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from dchat.node import identity
+from relay.core.messages import PROTOCOL
 from relay.net.address import parse_address
 from relay.net.host import open_host
 from relay.net.link import open_link
-from relay.node import PROTOCOL
 from tests.fakes.mailbox_user import MailboxUser
 
 START_S = 60
