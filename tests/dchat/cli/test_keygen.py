@@ -72,7 +72,7 @@ def test_it_never_overwrites(tmp_path: Path, dchat: Dchat) -> None:
         (("--output", "x", "--passphrase-file", "nowhere"), 1, "nowhere: No such file"),
     ],
 )
-def test_a_refused_command_writes_nothing(  # noqa: PLR0913, PLR0917
+def test_a_refused_command_writes_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     dchat: Dchat,
