@@ -202,7 +202,7 @@ class ValidatorNode(Table):
     """Chat chain id X; the currency chain is X-currency."""
     data_dir: FilePath
     """Holds both chains; created when absent."""
-    moniker: Annotated[str, Field(min_length=1, max_length=70)] = "dchat"
+    moniker: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,70}$")] = "dchat"
     """Name other operators see."""
     network: FilePath | None = None
     """Network file naming the genesis files and seeds."""

@@ -23,6 +23,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "bootstrap_nodes": "--bootstrap",
     "bootstrap_validators": "--bootstrap",
     "genesis_files": "--genesis-file",
+    "initial_stake": "--stake",
 }
 """Flags whose name is not the key's."""
 

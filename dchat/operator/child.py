@@ -7,6 +7,7 @@ everything in order.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 from collections import deque
@@ -50,6 +51,7 @@ class Running:
     process: trio.Process
     tail: deque[str]
     reading: trio.CancelScope
+    stopping: bool = False
 
 
 async def start(child: Child) -> Running:
@@ -70,6 +72,7 @@ async def start(child: Child) -> Running:
 
 async def stop(running: Running) -> None:
     """End the process: SIGTERM, then SIGKILL after the child's deadline. Its output ends too."""
+    running.stopping = True
     with trio.CancelScope(shield=True):
         with suppress(ProcessLookupError):
             running.process.send_signal(signal.SIGTERM)
@@ -84,7 +87,9 @@ async def stop(running: Running) -> None:
 async def read_output(running: Running) -> None:
     """Pass every line on to the log file and the log stream until the output ends.
 
-    Cancellation from outside does not reach it: a child whose output nobody reads would block.
+    What a child says while it is being stopped counts as debug: CometBFT calls closing its
+    listeners an error. Cancellation from outside does not reach this: a child whose output nobody
+    reads would block.
     """
     logger = log.get(f"dchat.operator.child.{running.child.name}").bind(child=running.child.name)
     file = LogFile(running.child.log_path)
@@ -109,7 +114,8 @@ def _pass_on(
     file.write(line)
     level, event, fields = read_line(line)
     running.tail.append(event)
-    logger.log(log.parse_level(level), event, **fields)
+    number = logging.DEBUG if running.stopping else log.parse_level(level)
+    logger.log(number, event, **fields)
 
 
 def read_line(line: bytes) -> tuple[str, str, dict[str, str]]:

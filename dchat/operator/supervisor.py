@@ -86,6 +86,7 @@ class Leash:
 
     def __init__(self, process: trio.Process) -> None:
         self._process = process
+        self._turn = trio.Lock()
 
     async def hold(self, pid: int) -> None:
         """Have this process stopped should we end without doing so."""
@@ -100,7 +101,8 @@ class Leash:
         if self._process.stdin is None:
             return
         try:
-            await self._process.stdin.send_all(order.encode())
+            async with self._turn:
+                await self._process.stdin.send_all(order.encode())
         except trio.BrokenResourceError:
             raise LeashLost("the leash process has ended") from None
 

@@ -1,0 +1,264 @@
+"""What a node's chains are doing, read from CometBFT's RPC once a second, and the metrics of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Final
+
+import httpx
+import trio
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from pydantic import BeforeValidator
+
+from dchat.kernel.headers import Flag
+from dchat.node import answers, log
+from dchat.node.answers import Answer, MalformedAnswer
+from dchat.node.http import Json
+from dchat.operator.supervisor import Phase
+
+EVERY_S: Final = 1.0
+CALL_DEADLINE_S: Final = 3.0
+MAX_ANSWER_BYTES: Final = 8 << 20
+MAX_CATCH_UP: Final = 20
+"""Headers looked at per round; a node far behind skips the rest."""
+STALE_AFTER_S: Final = 10.0
+NS: Final = 1_000_000_000
+BLOCK_TIME_BUCKETS: Final = (0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 12.5, 15, 20, 30, 60)
+
+logger = log.get(__name__)
+
+
+class _Sync(Answer):
+    latest_block_height: answers.Int
+    latest_block_time: answers.TimeNs
+    catching_up: bool
+
+
+class _NodeInfo(Answer):
+    id: str
+
+
+class _Own(Answer):
+    address: answers.Hex
+    voting_power: answers.Int
+
+
+class StatusBody(Answer):
+    """Part of `/status`."""
+
+    sync_info: _Sync
+    node_info: _NodeInfo
+    validator_info: _Own
+
+
+class _NetInfo(Answer):
+    n_peers: answers.Int
+
+
+class _Vote(Answer):
+    block_id_flag: int
+    validator_address: answers.Hex
+
+
+class _Commit(Answer):
+    signatures: Annotated[list[_Vote], BeforeValidator(lambda raw: raw or [])]
+
+
+class _Header(Answer):
+    time: answers.TimeNs
+
+
+class _Signed(Answer):
+    header: _Header
+    commit: _Commit
+
+
+class _CommitBody(Answer):
+    signed_header: _Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The guide's validator metrics; every one has the label `chain`."""
+
+    height: Gauge
+    peers: Gauge
+    power: Gauge
+    restarts: Counter
+    validated: Counter
+    missed: Counter
+    block_time: Histogram
+
+
+@dataclass(slots=True)
+class Pulse:
+    """One chain's last known condition. Times are trio's clock; 0 before anything was read."""
+
+    chain: str
+    chain_id: str
+    phase: Phase = Phase.STARTING
+    height: int = 0
+    block_time_ns: int = 0
+    catching_up: bool = True
+    peers: int = 0
+    power: int = 0
+    restarts: int = 0
+    read_at: float = field(default=float("-inf"))
+    judged: int = 0
+    judged_time_ns: int = 0
+
+
+def declare(registry: CollectorRegistry, chains: Iterable[str]) -> Metrics:
+    """Put the metrics of these chains on a registry, at zero; call once a process."""
+    labels = ["chain"]
+    measures = Metrics(
+        height=Gauge("dchat_chain_height", "Latest block.", labels, registry=registry),
+        peers=Gauge("dchat_chain_peers", "Connected nodes.", labels, registry=registry),
+        power=Gauge(
+            "dchat_validator_voting_power", "Power of this node's key.", labels, registry=registry
+        ),
+        restarts=Counter(
+            "dchat_validator_restarts_total",
+            "How often this chain's processes were restarted.",
+            labels,
+            registry=registry,
+        ),
+        validated=Counter(
+            "dchat_validator_blocks_validated_total",
+            "Blocks that carry this validator's vote.",
+            labels,
+            registry=registry,
+        ),
+        missed=Counter(
+            "dchat_validator_missed_blocks_total",
+            "Blocks without this validator's vote while it had power.",
+            labels,
+            registry=registry,
+        ),
+        block_time=Histogram(
+            "dchat_validator_block_time_seconds",
+            "Time between two blocks.",
+            labels,
+            registry=registry,
+            buckets=BLOCK_TIME_BUCKETS,
+        ),
+    )
+    for chain in chains:
+        for each in fields(measures):
+            getattr(measures, each.name).labels(chain)
+    return measures
+
+
+async def watch(url: str, pulse: Pulse, metrics: Metrics) -> None:
+    """Keep the pulse current until cancelled; a node that does not answer leaves it to go stale."""
+    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 - _get has the deadline
+        while True:
+            try:
+                await _read(http, pulse, metrics)
+            except (httpx.HTTPError, trio.TooSlowError, MalformedAnswer) as fault:
+                logger.debug("pulse_missed", chain=pulse.chain, reason=repr(fault))
+            await trio.sleep(EVERY_S)
+
+
+def is_fresh(pulse: Pulse) -> bool:
+    """Whether the node answered lately."""
+    return trio.current_time() - pulse.read_at < STALE_AFTER_S
+
+
+def is_ready(pulse: Pulse) -> bool:
+    """Whether the chain runs, answers and has caught up."""
+    working = pulse.phase is Phase.RUNNING and is_fresh(pulse)
+    return working and pulse.height > 0 and not pulse.catching_up
+
+
+def show(pulse: Pulse) -> dict[str, Json]:
+    """Return what `/status` says of one chain."""
+    return {
+        "chain_id": pulse.chain_id,
+        "phase": pulse.phase.value,
+        "ready": is_ready(pulse),
+        "height": pulse.height,
+        "block_time_ms": pulse.block_time_ns // 1_000_000,
+        "catching_up": pulse.catching_up,
+        "connected_peers": pulse.peers,
+        "voting_power": pulse.power,
+        "restarts": pulse.restarts,
+    }
+
+
+async def answers_at(url: str) -> bool:
+    """Whether a node answers `/status` there."""
+    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 - _get has the deadline
+        try:
+            await _get(http, "/status", {})
+        except (httpx.HTTPError, trio.TooSlowError, MalformedAnswer):
+            return False
+        return True
+
+
+async def node_id_at(url: str) -> str | None:
+    """Return the id that a node claims over RPC; None where it does not answer."""
+    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 - _get has the deadline
+        try:
+            body = await _get(http, "/status", {})
+            return answers.parse(answers.Result[StatusBody], body).result.node_info.id
+        except (httpx.HTTPError, trio.TooSlowError, MalformedAnswer):
+            return None
+
+
+async def _read(http: httpx.AsyncClient, pulse: Pulse, metrics: Metrics) -> None:
+    said = answers.parse(answers.Result[StatusBody], await _get(http, "/status", {})).result
+    net = answers.parse(answers.Result[_NetInfo], await _get(http, "/net_info", {})).result
+    pulse.height = said.sync_info.latest_block_height
+    pulse.block_time_ns = said.sync_info.latest_block_time
+    pulse.catching_up = said.sync_info.catching_up
+    pulse.power = said.validator_info.voting_power
+    pulse.peers = net.n_peers
+    pulse.read_at = trio.current_time()
+    metrics.height.labels(pulse.chain).set(pulse.height)
+    metrics.peers.labels(pulse.chain).set(pulse.peers)
+    metrics.power.labels(pulse.chain).set(pulse.power)
+    await _judge_blocks(http, pulse, metrics, said.validator_info.address)
+
+
+async def _judge_blocks(
+    http: httpx.AsyncClient, pulse: Pulse, metrics: Metrics, own: bytes
+) -> None:
+    """Count votes in the commits that are final: those below the latest height."""
+    final = pulse.height - 1
+    if pulse.judged == 0 or final - pulse.judged > MAX_CATCH_UP:
+        pulse.judged, pulse.judged_time_ns = max(0, final), 0
+        return
+    for height in range(pulse.judged + 1, final + 1):
+        body = await _get(http, "/commit", {"height": str(height)})
+        signed = answers.parse(answers.Result[_CommitBody], body).result.signed_header
+        _count(signed, pulse, metrics, own)
+        pulse.judged, pulse.judged_time_ns = height, signed.header.time
+
+
+def _count(signed: _Signed, pulse: Pulse, metrics: Metrics, own: bytes) -> None:
+    if pulse.judged_time_ns:
+        elapsed = (signed.header.time - pulse.judged_time_ns) / NS
+        metrics.block_time.labels(pulse.chain).observe(elapsed)
+    voted = any(
+        vote.validator_address == own and vote.block_id_flag == Flag.COMMIT
+        for vote in signed.commit.signatures
+    )
+    if voted:
+        metrics.validated.labels(pulse.chain).inc()
+    elif pulse.power > 0:
+        metrics.missed.labels(pulse.chain).inc()
+
+
+async def _get(http: httpx.AsyncClient, path: str, params: Mapping[str, str]) -> bytes:
+    """Return an answer, bounded in time and size."""
+    body = bytearray()
+    with trio.fail_after(CALL_DEADLINE_S):
+        async with http.stream("GET", path, params=params) as response:
+            response.raise_for_status()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise MalformedAnswer(f"an answer over {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)

@@ -1,0 +1,248 @@
+"""`dchat validator`: both chains' CometBFT and applications as one process tree.
+
+Also runs a full node: an identity outside the validator set follows and serves, and signs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from dchat.node import http, log, metrics
+from dchat.node.address import Address
+from dchat.node.clock import monotonic_ms
+from dchat.node.http import Json, Probes, Readiness
+from dchat.operator import claim, cometbft, home, pulse, supervisor
+from dchat.operator.child import Child
+from dchat.operator.cometbft import Binary
+from dchat.operator.plan import RPC_ABOVE_P2P, ChainPlan, ValidatorPlan
+from dchat.operator.pulse import Pulse
+from dchat.operator.supervisor import Group, Phase
+
+MAX_SOCKET_PATH: Final = 100
+"""Bytes; the system's own limit is 107."""
+APP_READY_S: Final = 120.0
+NODE_READY_S: Final = 600.0
+"""A node that replays many blocks opens its RPC late."""
+STOP_S: Final = 15.0
+
+logger = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What the running validator knows about itself."""
+
+    plan: ValidatorPlan
+    binary: Binary
+    sockets: Path
+    pulses: Mapping[str, Pulse]
+    measures: pulse.Metrics
+
+
+def rehearse(plan: ValidatorPlan, env: Mapping[str, str]) -> None:
+    """Open every port and find the binary as a start would, then let go of them.
+
+    Raises: OperatorError. Builds nothing and writes no file.
+    """
+    settings = plan.settings
+    places = [place for each in plan.chains for place in (each.p2p, each.rpc)]
+    places += [settings.observability.health, settings.observability.metrics]
+    for place in places:
+        http.listen(place).close()
+    if env.get("DCHAT_COMETBFT"):
+        cometbft.find(lambda _line: None, env)
+
+
+def run(plan: ValidatorPlan, say: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT; every child has ended on return. Raises: OperatorError."""
+    _raise_file_limit()
+    with claim.claim(plan.data_dir), _socket_folder(plan.data_dir) as sockets:
+        binary = cometbft.find(say, os.environ, plan.data_dir)
+        if not binary.pinned:
+            logger.warning("cometbft_not_pinned", path=str(binary.path), want=cometbft.VERSION)
+        pulses = {
+            each.chain.name: Pulse(each.chain.name, each.chain.chain_id) for each in plan.chains
+        }
+        registry = metrics.new_registry("validator")
+        tree = Tree(plan, binary, sockets, pulses, pulse.declare(registry, pulses))
+        started = monotonic_ms()
+        probes = Probes(
+            ready=lambda: _readiness(tree),
+            status=lambda: _status(tree, (monotonic_ms() - started) // 1000),
+            registry=registry,
+        )
+        trio.run(_main, tree, probes)
+
+
+async def _main(tree: Tree, probes: Probes) -> None:
+    observability = tree.plan.settings.observability
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+        nursery.start_soon(http.serve, observability.health, observability.metrics, probes)
+        for each in tree.plan.chains:
+            watched = tree.pulses[each.chain.name]
+            nursery.start_soon(pulse.watch, each.rpc_url, watched, tree.measures)
+        async with supervisor.leash() as tether:
+            groups = [await _prepare(tree, each) for each in tree.plan.chains]
+            await supervisor.supervise(groups, tether, _recorder(tree))
+    logger.info("validator_stopped")
+
+
+async def _stop_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as arrived:
+        async for number in arrived:
+            if number == signal.SIGHUP:
+                logger.warning("settings_kept", reason="restart the validator to change settings")
+                continue
+            logger.info("validator_stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+
+
+async def _prepare(tree: Tree, each: ChainPlan) -> Group:
+    """Write one chain's home and return its processes in starting order."""
+    settings = tree.plan.settings
+    socket = tree.sockets / f"{each.chain.name}.sock"
+    node = home.Node(
+        moniker=settings.validator.moniker,
+        app_socket=socket,
+        p2p=each.p2p,
+        rpc=each.rpc,
+        peers=await _peers(each),
+        max_peers=settings.network.max_peers,
+        consensus=settings.consensus,
+    )
+    home.write(each.home, node, each.keys, each.genesis)
+    _log_start(each, len(node.peers))
+    children = (_app(tree, each, socket), _comet(tree, each))
+    return Group(each.chain.name, children)
+
+
+def _log_start(each: ChainPlan, peers: int) -> None:
+    logger.info(
+        "chain_prepared",
+        chain=each.chain.name,
+        chain_id=each.chain.chain_id,
+        node_id=each.keys.node_id,
+        p2p=str(each.p2p),
+        rpc=str(each.rpc),
+        founder=each.is_founder,
+        peers=peers,
+    )
+
+
+async def _peers(each: ChainPlan) -> tuple[str, ...]:
+    """Return `id@host:port` of every known peer; a missing id is asked of the peer itself."""
+    peers = {f"{node_id}@{place}" for place, node_id in each.known.items()}
+    for peer in each.bootstrap:
+        node_id = peer.peer_id or each.known.get(peer.address) or await _ask_id(peer.address)
+        if node_id and node_id != each.keys.node_id:
+            peers.add(f"{node_id}@{peer.address}")
+    return tuple(sorted(peers))
+
+
+async def _ask_id(place: Address) -> str | None:
+    rpc = Address(place.host, place.port + RPC_ABOVE_P2P)
+    node_id = await pulse.node_id_at(f"http://{rpc}")
+    if node_id is None:
+        logger.warning("bootstrap_unresolved", peer=str(place), asked=str(rpc))
+    else:
+        logger.warning("bootstrap_id_unverified", peer=str(place), node_id=node_id)
+    return node_id
+
+
+def _app(tree: Tree, each: ChainPlan, socket: Path) -> Child:
+    async def is_serving() -> bool:
+        return socket.is_socket()  # noqa: ASYNC240 - one stat of a local file
+
+    level = tree.plan.settings.validator.log_level
+    command = (sys.executable, "-P", "-m", each.chain.module, "--json-logs", "--log-level", level)
+    return Child(
+        name=f"{each.chain.name}-app",
+        command=(*command, "--socket", str(socket), "--data-dir", str(each.state_dir)),
+        log_path=tree.plan.data_dir / "logs" / f"{each.chain.name}-app.log",
+        ready=is_serving,
+        ready_deadline_s=APP_READY_S,
+        stop_deadline_s=STOP_S,
+        env=claim.environment(tree.plan.data_dir, os.environ),
+    )
+
+
+def _comet(tree: Tree, each: ChainPlan) -> Child:
+    async def is_answering() -> bool:
+        return await pulse.answers_at(each.rpc_url)
+
+    return Child(
+        name=f"{each.chain.name}-node",
+        command=(str(tree.binary.path), "start", "--home", str(each.home)),
+        log_path=tree.plan.data_dir / "logs" / f"{each.chain.name}-node.log",
+        ready=is_answering,
+        ready_deadline_s=NODE_READY_S,
+        stop_deadline_s=STOP_S,
+        env=claim.environment(tree.plan.data_dir, os.environ),
+    )
+
+
+def _recorder(tree: Tree) -> supervisor.Report:
+    def record(chain: str, phase: Phase) -> None:
+        tree.pulses[chain].phase = phase
+        if phase is Phase.PAUSED:
+            tree.pulses[chain].restarts += 1
+            tree.measures.restarts.labels(chain).inc()
+
+    return record
+
+
+def _readiness(tree: Tree) -> Readiness:
+    waiting = [name for name, each in tree.pulses.items() if not pulse.is_ready(each)]
+    peers = sum(each.peers for each in tree.pulses.values())
+    return Readiness(not waiting, peers, f"waiting for {', '.join(waiting)}" if waiting else "")
+
+
+def _status(tree: Tree, uptime_s: int) -> dict[str, Json]:
+    shown: dict[str, Json] = {name: pulse.show(each) for name, each in tree.pulses.items()}
+    return {
+        "uptime_s": uptime_s,
+        "moniker": tree.plan.settings.validator.moniker,
+        "cometbft": {"sha256": tree.binary.sha256, "pinned": tree.binary.pinned},
+        "connected_peers": sum(each.peers for each in tree.pulses.values()),
+        "chains": shown,
+        "addresses": {each.chain.name: _addresses(each) for each in tree.plan.chains},
+    }
+
+
+def _addresses(each: ChainPlan) -> dict[str, Json]:
+    return {"p2p": str(each.p2p), "rpc": str(each.rpc), "node_id": each.keys.node_id}
+
+
+@contextmanager
+def _socket_folder(data_dir: Path) -> Generator[Path]:
+    """Give an owner-only folder whose name is short enough for UNIX sockets."""
+    folder = data_dir.resolve() / "run"
+    if len(os.fsencode(folder / "currency.sock")) <= MAX_SOCKET_PATH:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        yield folder
+        return
+    short = Path(tempfile.mkdtemp(prefix="dchat-"))
+    try:
+        yield short
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets us; databases and peers need them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
