@@ -29,7 +29,7 @@ MODELS: Final[Mapping[Process, type[Settings]]] = {
 
 def register(app: typer.Typer) -> None:
     """Add `config` to `app`."""
-    group = typer.Typer(no_args_is_help=True, help="Look at settings.")
+    group = typer.Typer(help="Look at settings.")
     group.callback()(_group)
     group.command("show")(show_config)
     app.add_typer(group, name="config")

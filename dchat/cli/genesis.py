@@ -17,11 +17,16 @@ from genesis.check import check as read_back
 
 def register(app: typer.Typer) -> None:
     """Add `genesis` to `app`."""
-    group = typer.Typer(no_args_is_help=True, help="Build and check genesis files.")
+    group = typer.Typer(help="Build and check genesis files.")
+    group.callback()(_group)
     group.command("build")(build)
     group.command("check")(check)
     group.command("keys")(keys)
     app.add_typer(group, name="genesis")
+
+
+def _group() -> None:
+    """Build and check genesis files."""
 
 
 def build(
