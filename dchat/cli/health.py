@@ -32,7 +32,10 @@ def health(
     url: Annotated[str, typer.Option(help="A node's /health, /ready or /status address.")],
     as_json: Json = False,
 ) -> None:
-    """Ask a node for its health; exit status 0 only when it answers that it is well."""
+    """Ask a node for its health.
+
+    The exit status is 0 only when it answers that it is well.
+    """
     code, body = _get(url)
     if code != HEALTHY:
         raise Unhealthy(f"{url} answered {code}: {body[:200].decode(errors='replace')}")

@@ -48,11 +48,11 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
     {
         "keygen": Noun("dchat.cli.keygen", "Create an identity key file that only you can read."),
         "identity": Noun("dchat.cli.identity", "Look into identity key files."),
+        "relay": Noun("dchat.cli.relay", "Run a relay: it keeps envelopes for their recipients."),
         "validator": Noun("dchat.cli.validator", "Run a node of both chains."),
         "genesis": Noun("dchat.cli.genesis", "Build and check genesis files."),
-        "health": Noun("dchat.cli.health", "Ask a running node whether it is well."),
         "config": Noun("dchat.cli.config", "Look at settings."),
-        "relay": Noun("dchat.cli.relay", "Run a relay: it keeps mailboxes for others."),
+        "health": Noun("dchat.cli.health", "Ask a node for its health."),
     }
 )
 

@@ -54,7 +54,7 @@ def relay(  # noqa: PLR0913 -- one parameter per flag
         bool, typer.Option("--dry-run", help="Also open files, ports and keys, then exit.")
     ] = False,
 ) -> None:
-    """Run a relay: it keeps envelopes on disk until their recipients fetch them."""
+    """Run a relay: it keeps envelopes for their recipients."""
     flags: dict[str, object] = {
         "node.identity_file": identity,
         "network.listen_address": listen,

@@ -67,7 +67,10 @@ def validator(  # noqa: PLR0913 -- one parameter per flag
         bool, typer.Option("--dry-run", help="Also open files, ports and keys, then exit.")
     ] = False,
 ) -> None:
-    """Run a node of both chains; it validates if its keys are among the validators."""
+    """Run a node of both chains.
+
+    It validates if its keys are among the validators.
+    """
     flags: dict[str, object] = {
         "validator.identity_file": identity,
         "validator.chain_id": chain_id,
