@@ -37,6 +37,9 @@ MAX_PAGES: Final = MAX_VALIDATORS // PAGE_SIZE
 _IN_CACHE: Final = "tx already exists in cache"
 _NOT_FOUND: Final = "not found"
 
+# No compression: a small answer must not unfold beyond the bound.
+_HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
+
 Param = str | int | bool
 Model = TypeVar("Model", bound=Answer)
 
@@ -290,17 +293,17 @@ class RpcClient:
         """Return the raw answer. Raises: TooSlowError, httpx.HTTPError, MalformedAnswer."""
         question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)}
         body = bytearray()
-        with trio.fail_after(self._call_timeout_s):
+        with trio.fail_after(self._call_timeout_s), trio.CancelScope() as enough:
             async with self._http.stream(
-                "POST",
-                self.url,
-                content=json.dumps(question).encode(),
-                headers={"content-type": "application/json"},
+                "POST", self.url, content=json.dumps(question).encode(), headers=_HEADERS
             ) as response:
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise MalformedAnswer(f"an answer over {MAX_ANSWER_BYTES} bytes")
+                async for chunk in response.aiter_raw():
+                    if len(body) + len(chunk) <= MAX_ANSWER_BYTES:
+                        body += chunk
+                    else:
+                        enough.cancel()  # unwinds httpx from the inside; leaving early would leak
+        if enough.cancel_called:
+            raise MalformedAnswer(f"an answer over {MAX_ANSWER_BYTES} bytes")
         return bytes(body)
 
 

@@ -1,0 +1,134 @@
+"""One chain opened for somebody who reads and submits: its nodes, its reader, its rules of price.
+
+What a transaction costs is read with a proof, for a lying node could ask for any fee. The nonce
+is taken from the node's word: a wrong one is refused by the chain and harms nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from dchat.kernel import accounts, codec, params, signing, tx
+from dchat.kernel.errors import REFUSALS, OperatorError
+from dchat.kernel.ids import AccountId, Amount, Cost, Height, Nonce
+from dchat.kernel.machine import cost_of
+from dchat.kernel.tx import Envelope
+from dchat.node import rpc
+from dchat.node.clock import Clock
+from dchat.node.network import ChainEntry
+from dchat.node.reader import ChainReader, QueryRefused, Trust, TrustStore
+from dchat.node.rpc import Chain, Included, Question, Submitted
+
+VALID_BLOCKS: Final = 200
+INCLUSION_S: Final = 60.0
+_WIDEST: Final = codec.MAX_U64
+
+
+class Refused(OperatorError):
+    """The chain refused a transaction. Attributes: code, name."""
+
+    def __init__(self, code: int, log: str) -> None:
+        refusal = REFUSALS.get(code)
+        self.code = code
+        self.name = refusal.name if refusal else "unknown refusal"
+        numbers = log.removeprefix(f"{self.name}: ").removeprefix(self.name)
+        message = f"refused, {self.name} ({code})" + (f": {numbers}" if numbers else "")
+        super().__init__(message, refusal.hint if refusal else "upgrade dchat")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a sender wants done: an envelope body, its family's cost, and the key that signs."""
+
+    body: tuple[codec.Raw, ...]
+    cost: Cost
+    seed: bytes = field(repr=False)
+    """32 bytes: the child `account` of an identity."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The key that signs."""
+        return signing.public_key(self.seed)
+
+    @property
+    def sender(self) -> AccountId:
+        """The account that the key opened; a rotated key signs for another one."""
+        return accounts.account_id(self.public_key)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenChain:
+    """A chain in use; made by `open_chain`."""
+
+    entry: ChainEntry
+    rpc: Chain
+    reader: ChainReader
+
+    async def sign(self, order: Order, nonce: Nonce | None = None) -> bytes:
+        """Return the transaction that carries out order, priced by the rules in force.
+
+        nonce None: the account's next one by the node's word. Raises: as ChainReader.read().
+        """
+        proved = await self.reader.read(params.KEY)
+        rules = params.SHAPE.decode(proved.value) if proved.value else params.DEFAULT
+        draft = Envelope(
+            chain_id=self.entry.chain_id,
+            sender=order.sender,
+            public_key=order.public_key,
+            nonce=await self.next_nonce(order.sender) if nonce is None else nonce,
+            fee=Amount(_WIDEST),
+            cost_limit=Cost(_WIDEST),
+            valid_until_height=Height(
+                proved.block.height + min(VALID_BLOCKS, rules.max_validity_blocks - 1)
+            ),
+            body=order.body,
+        )
+        cost = cost_of(len(tx.build(draft, order.seed)), order.cost)
+        priced = replace(draft, cost_limit=cost, fee=params.least_fee(rules, cost))
+        return tx.build(priced, order.seed)
+
+    async def submit(self, raw: bytes) -> Submitted:
+        """Hand a signed transaction to a node's pool.
+
+        Raises: Refused, NodeUnreachable, RpcRefused.
+        """
+        submitted = await self.rpc.broadcast_sync(raw)
+        if submitted.code != 0:
+            raise Refused(submitted.code, submitted.log)
+        return submitted
+
+    async def execute(self, order: Order, timeout_s: float = INCLUSION_S) -> Included:
+        """Sign, submit, and return once a block has carried the order out.
+
+        Raises: Refused (its fee may be spent), NotIncluded, and as sign() and submit().
+        """
+        submitted = await self.submit(await self.sign(order))
+        included = await self.rpc.wait_for(submitted.tx_hash, timeout_s)
+        if included.code != 0:
+            raise Refused(included.code, included.log)
+        return included
+
+    async def next_nonce(self, account: AccountId) -> Nonce:
+        """Return the account's next nonce in the node's latest state, unproved."""
+        record = await self.ask("/store", accounts.key(account))
+        return accounts.decode(record).nonce if record else Nonce(0)
+
+    async def ask(self, path: str, key: bytes) -> bytes:
+        """Return what the node in use answers, unproved. Raises: QueryRefused, as status()."""
+        said = await self.rpc.abci_query(Question(path, key))
+        if said.code != 0:
+            raise QueryRefused(said.code, said.log)
+        return said.value
+
+
+@asynccontextmanager
+async def open_chain(
+    entry: ChainEntry, store: TrustStore, clock: Clock
+) -> AsyncGenerator[OpenChain]:
+    """Give the chain that a network file describes; headers verified are kept in store."""
+    trust = Trust(entry.root, entry.trusting_period_s)
+    async with rpc.connect(entry.rpc) as client:
+        yield OpenChain(entry, client, ChainReader(client, trust, clock, store))

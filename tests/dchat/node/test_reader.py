@@ -1,0 +1,270 @@
+"""What a reader believes, what it asks for, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.testing
+
+from dchat.kernel.ids import ChainId, Height
+from dchat.kernel.light import LightBlock, decode_trusted
+from dchat.kernel.wire import NS_PER_SECOND
+from dchat.node.reader import (
+    MAX_ATTEMPTS,
+    ChainReader,
+    ClockBehind,
+    MemoryTrustStore,
+    NodeMisled,
+    NoNewBlock,
+    Trust,
+    TrustExpired,
+    VerifiedValue,
+)
+from dchat.node.rpc import Queried, Question, Status
+from tests.fakes.chain import FakeChain, Signer
+from tests.fakes.node import ANN, FakeNode, HandClock
+
+KEY, OTHER = b"key", b"other"
+STATE = {KEY: b"value", b"more": b"things"}
+STATES = dict.fromkeys(range(1, 100), STATE)
+PERIOD_S = 1000
+STRANGERS = tuple(Signer(name) for name in ("eve", "fay", "gus"))
+
+
+def make_reader(node: FakeNode, store: MemoryTrustStore | None = None) -> ChainReader:
+    clock = HandClock(node.chain.time_ns(node.height) + NS_PER_SECOND)
+    return ChainReader(node, Trust(node.root, PERIOD_S), clock, store or MemoryTrustStore())
+
+
+def read(node: FakeNode, key: bytes = KEY, at_least: int = 0) -> VerifiedValue:
+    reader = make_reader(node)
+
+    async def main() -> VerifiedValue:
+        return await reader.read(key, Height(at_least))
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_present_value_is_returned_with_what_was_checked() -> None:
+    found = read(FakeNode(STATES, 50))
+
+    assert (found.value, found.height, found.block.height) == (b"value", 49, 50)
+    assert (found.block.signed_power, found.block.total_power) == (10, 10)
+
+
+def test_absent_value_is_proved_absent() -> None:
+    assert read(FakeNode(STATES, 50), OTHER).value is None
+
+
+def test_value_comes_from_the_state_before_the_header() -> None:
+    node = FakeNode({**STATES, 49: {KEY: b"fresh"}}, 50)
+
+    assert read(node).value == b"fresh"
+    assert node.asked == ["status", "block 1", "block 50", "query 49"]
+
+
+def test_reader_waits_for_the_header_that_proves_the_wanted_height() -> None:
+    class Growing(FakeNode):
+        async def status(self) -> Status:
+            self.height += 1
+            return await super().status()
+
+    assert read(Growing(STATES, 10), at_least=15).height == 15
+
+
+def test_wait_for_a_header_ends_at_the_deadline() -> None:
+    with pytest.raises(NoNewBlock, match="no block 61"):
+        read(FakeNode(STATES, 50), at_least=60)
+
+
+def test_chain_with_one_block_only_has_nothing_to_prove_yet() -> None:
+    with pytest.raises(NoNewBlock, match="no block 2"):
+        read(FakeNode(STATES, 1))
+
+
+def alter(change: Callable[[Queried], Queried]) -> FakeNode:
+    class Lying(FakeNode):
+        async def abci_query(self, question: Question) -> Queried:
+            return change(await super().abci_query(question))
+
+    return Lying(STATES, 50)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda said: replace(said, value=b"forged"), "leaf"),
+        (lambda said: replace(said, value=b""), "present"),
+        (lambda said: replace(said, proofs=()), "no proof"),
+        (lambda said: replace(said, proofs=said.proofs * 2), "no proof"),
+        (lambda said: replace(said, proofs=(("ics23:iavl", said.proofs[0][1]),)), "no proof"),
+        (lambda said: replace(said, proofs=((said.proofs[0][0], b"\x90"),)), "fields"),
+        (lambda said: replace(said, proofs=((said.proofs[0][0], b""),)), "msgpack"),
+        (lambda said: replace(said, code=904, log="pruned"), "pruned"),
+    ],
+    ids=["forged", "hidden", "unproved", "two proofs", "other kind", "array", "empty", "refused"],
+)
+def test_lying_answer_is_refused(change: Callable[[Queried], Queried], reason: str) -> None:
+    with pytest.raises(NodeMisled, match=reason):
+        read(alter(change))
+
+
+def test_every_attempt_that_does_not_verify_moves_on_to_the_next_node() -> None:
+    node = alter(lambda said: replace(said, value=b"forged"))
+
+    with pytest.raises(NodeMisled):
+        read(node)
+
+    assert node.left == MAX_ATTEMPTS
+
+
+def test_state_of_another_height_is_refused() -> None:
+    class Stale(FakeNode):
+        async def abci_query(self, question: Question) -> Queried:
+            return await super().abci_query(replace(question, height=Height(40)))
+
+    with pytest.raises(NodeMisled, match="leads to root"):
+        read(Stale({**STATES, 40: {KEY: b"stale"}}, 50))
+
+
+def test_block_of_another_height_than_asked_for_is_refused() -> None:
+    class Elsewhere(FakeNode):
+        async def light_block(self, height: Height) -> LightBlock:
+            return await super().light_block(Height(max(1, height - 1)))
+
+    with pytest.raises(NodeMisled, match="asked for height 50, got 49"):
+        read(Elsewhere(STATES, 50))
+
+
+def test_node_of_another_chain_is_refused() -> None:
+    node = FakeNode(STATES, 50)
+    reader = make_reader(node)
+    node.chain = replace(node.chain, chain_id=ChainId("other"))
+
+    with pytest.raises(NodeMisled, match="of chain 'other'"):
+        trio.run(reader.read, KEY)
+
+
+def test_chain_of_other_validators_is_refused() -> None:
+    reader = make_reader(FakeNode(STATES, 50))
+    forged = FakeNode(STATES, 50, FakeChain(STRANGERS))
+    reader = ChainReader(
+        forged,
+        Trust(FakeNode(STATES, 50).root, PERIOD_S),
+        HandClock(forged.chain.time_ns(51)),
+        MemoryTrustStore(),
+    )
+
+    with pytest.raises(NodeMisled, match="validators differ from the root"):
+        trio.run(reader.read, KEY)
+
+
+def test_set_that_changed_too_much_is_followed_by_halves() -> None:
+    node = FakeNode(STATES, 50, FakeChain((ANN,), sets={20: STRANGERS}))
+
+    found = read(node)
+
+    assert found.value == b"value"
+    assert [name for name in node.asked if name.startswith("block")] == [
+        f"block {height}" for height in (1, 50, 25, 13, 19)
+    ]
+
+
+def test_root_of_trust_beyond_its_period_is_told_with_what_to_do() -> None:
+    node = FakeNode(STATES, 50)
+    late = HandClock(node.chain.time_ns(1) + PERIOD_S * NS_PER_SECOND)
+    reader = ChainReader(node, Trust(node.root, PERIOD_S), late, MemoryTrustStore())
+
+    with pytest.raises(TrustExpired) as caught:
+        trio.run(reader.read, KEY)
+
+    assert "newer network file" in caught.value.hint
+
+
+def test_clock_far_behind_the_chain_is_told() -> None:
+    node = FakeNode(STATES, 90)
+    early = HandClock(node.chain.time_ns(1))
+    reader = ChainReader(node, Trust(node.root, PERIOD_S), early, MemoryTrustStore())
+
+    with pytest.raises(ClockBehind):
+        trio.run(reader.read, KEY)
+
+
+def test_later_run_starts_from_the_header_kept() -> None:
+    node, store = FakeNode(STATES, 50), MemoryTrustStore()
+    trio.run(make_reader(node, store).read, KEY)
+    node.asked.clear()
+    node.height = 60
+
+    found = trio.run(make_reader(node, store).read, KEY)
+
+    assert (found.height, node.asked) == (59, ["status", "block 60", "query 59"])
+
+
+def test_kept_header_is_the_newest_verified() -> None:
+    node, store = FakeNode(STATES, 50), MemoryTrustStore()
+
+    trio.run(make_reader(node, store).read, KEY)
+
+    kept = store.load(Trust(node.root, PERIOD_S).name)
+    assert kept is not None
+    assert decode_trusted(kept).height == 50
+
+
+def test_damaged_kept_header_is_passed_over() -> None:
+    node, store = FakeNode(STATES, 50), MemoryTrustStore()
+    store.save(Trust(node.root, PERIOD_S).name, b"\x90")
+
+    assert trio.run(make_reader(node, store).read, KEY).height == 49
+
+
+def test_kept_header_of_another_root_is_not_used() -> None:
+    node, store = FakeNode(STATES, 50), MemoryTrustStore()
+    trio.run(make_reader(node, store).read, KEY)
+    other = FakeNode(STATES, 50, FakeChain(STRANGERS))
+
+    assert trio.run(make_reader(other, store).read, KEY).height == 49
+
+
+def test_node_behind_the_header_kept_is_left_for_another() -> None:
+    node, store = FakeNode(STATES, 50), MemoryTrustStore()
+    trio.run(make_reader(node, store).read, KEY)
+    node.height = 49
+    reader = make_reader(node, store)
+
+    with pytest.raises(NoNewBlock):
+        trio.run(reader.read, KEY, clock=trio.testing.MockClock(autojump_threshold=0))
+
+    assert node.left > 1
+
+
+def test_several_keys_are_read_under_one_header() -> None:
+    node = FakeNode(STATES, 50)
+    reader = make_reader(node)
+
+    async def main() -> list[bytes | None]:
+        block = await reader.latest()
+        return [(await reader.read_at(block, key)).value for key in (KEY, OTHER)]
+
+    assert trio.run(main) == [b"value", None]
+    assert node.asked == ["status", "block 1", "block 50", "query 49", "query 49"]
+
+
+def test_many_tasks_may_read_at_once() -> None:
+    node = FakeNode(STATES, 50)
+    reader = make_reader(node)
+    found: list[int] = []
+
+    async def one() -> None:
+        found.append((await reader.read(KEY)).height)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            [nursery.start_soon(one) for _ in range(8)]
+
+    trio.run(main)
+
+    assert found == [49] * 8

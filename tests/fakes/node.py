@@ -1,0 +1,85 @@
+"""A node that answers from a fake chain: real headers, real tree, real proofs, no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import trio
+
+from dchat.kernel.ids import EpochMs, Height, TxHash
+from dchat.kernel.light import LightBlock, TrustRoot
+from dchat.kernel.merkle import tree
+from dchat.kernel.merkle.proof import PROOF_TYPE, prove
+from dchat.kernel.tx import tx_hash
+from dchat.node.rpc import Included, Queried, Question, RpcRefused, Status, Submitted
+from tests.fakes.chain import FakeChain, Signer
+
+ANN = Signer("ann")
+
+
+@dataclass
+class HandClock:
+    """A clock that the test sets."""
+
+    now_ns: int
+
+    def now(self) -> EpochMs:
+        return EpochMs(self.now_ns // 1_000_000)
+
+
+@dataclass
+class FakeNode:
+    """`states[h]` is the state after block h, given by the test; headers follow from it."""
+
+    states: Mapping[int, Mapping[bytes, bytes]]
+    height: int
+    chain: FakeChain = field(default_factory=lambda: FakeChain((ANN,)))
+    asked: list[str] = field(default_factory=list[str])
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        self.pages: dict[int, dict[bytes, bytes]] = {}
+        hashes: dict[int, bytes] = {}
+        for height, state in self.states.items():
+            update = tree.update({}, dict(state))
+            self.pages[height] = {k: v for k, v in update.pages.items() if v is not None}
+            hashes[height + 1] = update.root
+        self.chain = replace(self.chain, app_hashes=hashes)
+
+    @property
+    def root(self) -> TrustRoot:
+        return self.chain.root
+
+    def use_next(self) -> None:
+        self.left += 1
+
+    async def status(self) -> Status:
+        await trio.lowlevel.checkpoint()
+        self.asked.append("status")
+        time_ns = self.chain.time_ns(self.height)
+        return Status(self.chain.chain_id, Height(self.height), time_ns, catching_up=False)
+
+    async def light_block(self, height: Height) -> LightBlock:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(f"block {height}")
+        if height > self.height:
+            raise RpcRefused("commit", -32603, "height must not be above the latest")
+        return self.chain.block(height)
+
+    async def broadcast_sync(self, raw: bytes) -> Submitted:
+        await trio.lowlevel.checkpoint()
+        self.asked.append("broadcast")
+        return Submitted(tx_hash(raw), 0, "")
+
+    async def wait_for(self, tx_hash: TxHash, timeout_s: float) -> Included:
+        await trio.lowlevel.checkpoint()
+        return Included(tx_hash, Height(self.height), 0, "", 0, 0)
+
+    async def abci_query(self, question: Question) -> Queried:
+        await trio.lowlevel.checkpoint()
+        at = question.height or self.height - 1
+        self.asked.append(f"query {at}")
+        value = self.states[at].get(question.key, b"")
+        proof = prove(self.pages[at], question.key).encode()
+        return Queried(0, "", value, Height(at), ((PROOF_TYPE, proof),) if question.prove else ())
