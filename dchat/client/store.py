@@ -47,7 +47,7 @@ SCHEMA: Final = (
     CREATE TABLE held(envelope_id BLOB PRIMARY KEY, sender BLOB NOT NULL,
         ciphertext BLOB NOT NULL, expires_ms INTEGER NOT NULL);
     CREATE TABLE owed(id BLOB PRIMARY KEY, peer BLOB NOT NULL, fault INTEGER NOT NULL);
-    CREATE TABLE trusted(chain TEXT PRIMARY KEY, header BLOB NOT NULL)
+    CREATE TABLE headers(name BLOB PRIMARY KEY, header BLOB NOT NULL)
     """,
 )
 
@@ -341,14 +341,14 @@ class Store:
         """Forget an answer: it is in the outbox now."""
         self._database.change("DELETE FROM owed WHERE id = ?", owed_id)
 
-    def trusted(self, chain: str) -> bytes | None:
-        """Return the newest verified header of a chain, as the reader encoded it."""
-        found = self._database.row("SELECT header FROM trusted WHERE chain = ?", chain)
+    def header(self, name: bytes) -> bytes | None:
+        """Return the newest header verified from a root of trust, as the reader encoded it."""
+        found = self._database.row("SELECT header FROM headers WHERE name = ?", name)
         return None if found is None else cast("bytes", found[0])
 
-    def save_trusted(self, chain: str, header: bytes) -> None:
-        """Keep the newest verified header of a chain."""
-        self._database.change("INSERT OR REPLACE INTO trusted VALUES(?, ?)", chain, header)
+    def save_header(self, name: bytes, header: bytes) -> None:
+        """Keep the newest header verified from a root of trust."""
+        self._database.change("INSERT OR REPLACE INTO headers VALUES(?, ?)", name, header)
 
     def prune(self, now_ms: EpochMs) -> None:
         """Forget what no longer matters: ids whose replays are refused by date, expired holds."""

@@ -247,11 +247,11 @@ def test_rekeys_are_counted_until_forgotten(store: Store) -> None:
     assert (before, store.rekey(BOB)) == ((2, 50), (0, 0))
 
 
-def test_the_newest_header_of_a_chain_is_kept(store: Store) -> None:
-    store.save_trusted("chat", b"old")
-    store.save_trusted("chat", b"new")
+def test_the_newest_header_of_a_root_of_trust_is_kept(store: Store) -> None:
+    store.save_header(b"chat", b"old")
+    store.save_header(b"chat", b"new")
 
-    assert (store.trusted("chat"), store.trusted("other")) == (b"new", None)
+    assert (store.header(b"chat"), store.header(b"other")) == (b"new", None)
 
 
 def test_dropped_messages_are_gone(store: Store) -> None:

@@ -1,0 +1,348 @@
+"""The client as a library: register, look up, write, read, pay.
+
+    async with open_client(identity, network, data_dir) as client:
+        await client.register("alice")
+        with client.events() as events:
+            await client.send("bob", "hello")
+            async for event in events:
+                ...
+
+Messages are queued on disk first and sent when the network allows; everything that comes back is
+an event. Methods that ask a chain wait for it, with a deadline, and raise OperatorError with a
+hint. See docs/sdk.md.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from abci_chat.txs import identity as identities
+from abci_chat.txs.identity import RegisterIdentity, UpdatePrekeys, UpdateRelays
+from abci_currency.txs import transfer
+from abci_currency.txs.transfer import Transfer
+from dchat.client import device, writing
+from dchat.client.core import prekeys
+from dchat.client.core.contact import Contact
+from dchat.client.core.content import MAX_BODY
+from dchat.client.directory import Directory, UnknownHandle, addresses
+from dchat.client.events import Hub, Noticed, Subscription
+from dchat.client.ledger import Holding, Ledger, Settled
+from dchat.client.mail import Mail
+from dchat.client.office import Office
+from dchat.client.post import Post
+from dchat.client.relays import Relays
+from dchat.client.store import Letter, Store
+from dchat.kernel import signing
+from dchat.kernel.errors import OperatorError
+from dchat.kernel.ids import AccountId, Amount
+from dchat.kernel.light import TrustedBlock
+from dchat.node import rpc
+from dchat.node.clock import Clock, SystemClock
+from dchat.node.identity import Identity
+from dchat.node.network import ChainEntry, NetworkFile
+from dchat.node.reader import ChainReader, Trust
+from relay.net.address import Address
+from relay.net.host import open_host
+
+MAX_HOME_RELAYS: Final = 3
+PRUNE_S: Final = 3600
+STEWARD_S: Final = 300
+STEWARD_RETRY_S: Final = 15
+
+
+class NoRelay(OperatorError):
+    """No relay was named that a client could use."""
+
+    hint = "name one with --bootstrap /ip4/HOST/tcp/PORT/p2p/ID, or use a network file that does"
+
+
+class CannotWrite(OperatorError):
+    """The message cannot be written as it is."""
+
+    hint = "write to somebody else, one to 16384 bytes at a time"
+
+
+class AlreadyKnownAs(OperatorError):
+    """The account is registered under another handle already."""
+
+    hint = "an account has one handle; use another identity file for another handle"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Tokens paid, in base units, and the transaction that did it."""
+
+    to: Contact
+    amount: Amount
+    settled: Settled
+
+
+class Client:
+    """One running client. Made by `open_client`."""
+
+    def __init__(
+        self, office: Office, chains: Chains, relays: Relays, home: Sequence[Address]
+    ) -> None:
+        self._office = office
+        self._chains = chains
+        self._home = tuple(home)
+        self._directory = Directory(office, chains.chat, relays)
+        self._post = Post(office, self._directory, relays)
+        self._mail = Mail(office, relays, self._directory, self._post)
+        self._steward_turn = trio.Lock()
+
+    @property
+    def me(self) -> AccountId:
+        """Our account."""
+        return self._office.me
+
+    def events(self) -> AbstractContextManager[Subscription]:
+        """Give a queue of `dchat.client.events`, to be read by `async for` or `get()`."""
+        return self._office.hub.subscribed()
+
+    async def handle(self) -> str | None:
+        """Return the handle that the chain proves to be ours, None before registration.
+
+        Raises: OperatorError.
+        """
+        try:
+            return (await self._directory.look_up_account(self.me)).handle
+        except UnknownHandle:
+            return None
+
+    async def register(self, handle: str) -> Contact:
+        """Return our own entry once the chain proves it; nothing happens if it is there already.
+
+        Raises: AlreadyKnownAs, TransactionRefused, OperatorError.
+        """
+        async with self._steward_turn:
+            known = await self.handle()
+            if known is None:
+                await self._register(handle)
+            elif known != handle:
+                raise AlreadyKnownAs(f"this account is {known!r} already")
+            return await self._directory.look_up_account(self.me)
+
+    async def look_up(self, handle: str) -> Contact:
+        """Return whom the handle names, by Merkle proof under a verified header, and keep it.
+
+        Raises: UnknownHandle, OperatorError.
+        """
+        contact, _ = await self.look_up_with_proof(handle)
+        return contact
+
+    async def look_up_with_proof(self, handle: str) -> tuple[Contact, TrustedBlock]:
+        """Return whom the handle names and the header that proves it. Raises: as look_up()."""
+        return await self._directory.look_up(handle)
+
+    async def send(self, handle: str, text: str) -> bytes:
+        """Return the id of the text, which is on disk and goes out as soon as it can.
+
+        Only a handle never written to before is looked up. Raises: CannotWrite, UnknownHandle,
+        OperatorError.
+        """
+        if not 1 <= len(text.encode(errors="surrogatepass")) <= MAX_BODY or not _is_utf8(text):
+            raise CannotWrite("a message is 1 to 16384 bytes of text")
+        contact = await self._known(handle)
+        if contact.id == self.me:
+            raise CannotWrite("that is your own handle")
+        office = self._office
+        letter = await office.do(
+            writing.queue_text, office.store, office.me, contact.id, text, office.now()
+        )
+        self._post.wake()
+        return letter.id
+
+    async def pay(self, handle: str, amount: Amount) -> Payment:
+        """Return once the tokens are the handle's, looked up afresh.
+
+        Raises: TransactionRefused, UnknownHandle, OperatorError.
+        """
+        contact = await self.look_up(handle)
+        order = Transfer(contact.id, amount)
+        return Payment(contact, amount, await self._chains.currency.submit(transfer.FAMILY, order))
+
+    async def balance(self) -> Holding:
+        """Return our tokens, with the header that proves them. Raises: OperatorError."""
+        return await self._chains.currency.holding(self.me)
+
+    async def credits(self) -> Holding:
+        """Return what we can pay chat chain fees with, proved alike. Raises: OperatorError."""
+        return await self._chains.chat.holding(self.me)
+
+    async def contacts(self) -> tuple[Contact, ...]:
+        """Return everybody known, by handle; who only wrote to us is not `accepted`."""
+        everybody = await self._office.do(self._office.store.contacts)
+        return tuple([one for one in everybody if one.id != self.me])
+
+    async def history(self, handle: str, limit: int = 50) -> tuple[Letter, ...]:
+        """Return the last texts exchanged with a contact, the oldest first.
+
+        Raises: UnknownHandle if the handle is no contact.
+        """
+        contact = await self._office.do(self._office.store.contact_by_handle, handle)
+        if contact is None:
+            raise UnknownHandle(f"{handle!r} is no contact")
+        return await self._office.do(self._office.store.history, contact.id, limit)
+
+    async def letter(self, message_id: bytes) -> Letter | None:
+        """Return a text of ours and how far it is."""
+        return await self._office.do(self._office.store.letter, message_id)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do everything that goes on in the background, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._post.run)
+            nursery.start_soon(self._mail.keep_looking_up)
+            for address in self._home:
+                nursery.start_soon(self._mail.keep_fetching, address)
+            nursery.start_soon(self._keep_published)
+            nursery.start_soon(self._keep_tidy)
+            task_status.started()
+
+    def relay_opened(self) -> None:
+        """Try everything that waits again: a relay can be reached."""
+        self._office.store.wake_outbox()
+        self._post.wake()
+
+    async def _known(self, handle: str) -> Contact:
+        contact = await self._office.do(self._office.store.contact_by_handle, handle)
+        if contact is None:
+            contact = await self.look_up(handle)
+        return contact if contact.accepted else await self._directory.accept(contact)
+
+    async def _register(self, handle: str) -> None:
+        order = RegisterIdentity(
+            handle=handle,
+            inbox_key=signing.public_key(self._office.identity.child("inbox")),
+            home_relays=tuple([str(address) for address in self._home]),
+            prekey_hash=await self._prekey_hash(),
+        )
+        await self._chains.chat.submit(identities.REGISTER, order)
+
+    async def _prekey_hash(self) -> bytes:
+        office = self._office
+        kept = await office.do(device.prepare, office.store, office.identity, office.now())
+        return prekeys.commitment(kept.bundle)
+
+    async def _keep_published(self) -> None:
+        """Keep the chain's entry in step with this device and its relays, until cancelled."""
+        while True:
+            try:
+                await self._publish_changes()
+                await trio.sleep(STEWARD_S)
+            except OperatorError as fault:
+                self._office.hub.tell(Noticed(f"our entry on chain is not up to date: {fault}"))
+                await trio.sleep(STEWARD_RETRY_S)
+
+    async def _publish_changes(self) -> None:
+        async with self._steward_turn:
+            try:
+                entry = await self._directory.look_up_account(self.me)
+            except UnknownHandle:
+                return
+            ours = await self._prekey_hash()
+            if entry.prekey_hash != ours:
+                await self._chains.chat.submit(identities.UPDATE_PREKEYS, UpdatePrekeys(ours))
+                self._office.hub.tell(Noticed("this device's keys are on chain now"))
+            relays = tuple([str(address) for address in self._home])
+            if entry.home_relays != relays:
+                await self._chains.chat.submit(identities.UPDATE_RELAYS, UpdateRelays(relays))
+                self._office.hub.tell(Noticed("our home relays are on chain now"))
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await self._office.do(self._office.store.prune, self._office.now())
+            await trio.sleep(PRUNE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """Both chains as this identity sees them."""
+
+    chat: Ledger
+    currency: Ledger
+
+
+class _Headers:
+    """Keeps verified headers in the client's store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def load(self, name: bytes) -> bytes | None:
+        """Return what was saved under name, None where nothing was."""
+        return self._store.header(name)
+
+    def save(self, name: bytes, trusted: bytes) -> None:
+        """Keep trusted under name in place of what was there."""
+        self._store.save_header(name, trusted)
+
+
+@asynccontextmanager
+async def open_client(
+    identity: Identity,
+    network: NetworkFile,
+    data_dir: Path,
+    relays: Sequence[str] = (),
+    clock: Clock | None = None,
+) -> AsyncGenerator[Client]:
+    """Run a client while the block runs; `relays` (multiaddrs) replace the network file's.
+
+    Raises: NoRelay, StoreInUse, StoreUnreadable, StoreTooNew, OperatorError.
+    """
+    home = addresses(relays or network.relays)[:MAX_HOME_RELAYS]
+    if not home:
+        raise NoRelay("no relay is known")
+    store = await trio.to_thread.run_sync(Store.open, data_dir, identity.child("store"))
+    office = Office(identity, store, clock or SystemClock(), Hub())
+    try:
+        await office.do(device.prepare, store, identity, office.now())
+        async with _connected(office, network, home) as client:
+            yield client
+    finally:
+        with trio.CancelScope(shield=True):
+            await office.do(store.close)
+
+
+@asynccontextmanager
+async def _connected(
+    office: Office, network: NetworkFile, home: Sequence[Address]
+) -> AsyncGenerator[Client]:
+    # A peer id of the day: the stable one would tell relays that two sessions are one person's
+    async with (
+        rpc.connect(network.chat.rpc) as chat,
+        rpc.connect(network.currency.rpc) as currency,
+        open_host(secrets.token_bytes(32)) as host,
+        trio.open_nursery() as nursery,
+    ):
+        chains = Chains(
+            _ledger(office, network.chat, chat), _ledger(office, network.currency, currency)
+        )
+        relays = Relays(host, nursery)
+        client = Client(office, chains, relays, home)
+        relays.when_opened(client.relay_opened)
+        await nursery.start(client.run)
+        yield client
+        nursery.cancel_scope.cancel()
+
+
+def _ledger(office: Office, entry: ChainEntry, chain: rpc.Chain) -> Ledger:
+    trust = Trust(entry.root, entry.trusting_period_s)
+    reader = ChainReader(chain, trust, office.clock, _Headers(office.store))
+    return Ledger(entry, chain, reader, office.identity)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
