@@ -53,6 +53,8 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
         "genesis": Noun("dchat.cli.genesis", "Build and check genesis files."),
         "config": Noun("dchat.cli.config", "Look at settings."),
         "health": Noun("dchat.cli.health", "Ask a node for its health."),
+        "tx": Noun("dchat.cli.tx", "Send transactions and wait for their blocks."),
+        "query": Noun("dchat.cli.query", "Ask the chains, and check their answers by proof."),
     }
 )
 

@@ -180,6 +180,21 @@ class ChainReader:
         """
         return await self._with_any_node(lambda: self._latest(at_least, timeout_s))
 
+    async def header(self, height: Height) -> TrustedBlock:
+        """Return the header at height, verified from the root of trust.
+
+        Raises: InvalidHeader where height is below the root's, and as read().
+        """
+        root = self._trust.root
+        if height < root.height:
+            raise InvalidHeader(f"height {height} is below the root of trust's {root.height}")
+
+        async def attempt() -> TrustedBlock:
+            trusted = await self._begin()
+            return trusted if height == root.height else await self._bisect(trusted, height)
+
+        return await self._with_any_node(attempt)
+
     async def _with_any_node(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask up to MAX_ATTEMPTS nodes, leaving each that sends what does not verify."""
         reason: DchatError | None = None

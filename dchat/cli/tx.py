@@ -1,0 +1,69 @@
+"""`dchat tx`: transactions by hand, from signing to the block that carries them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abci_currency.txs import transfer
+from abci_currency.txs.transfer import Transfer
+from dchat.cli.chains import Network, entry_of, show_checked, with_chain
+from dchat.cli.show import Json, Value, show
+from dchat.kernel import accounts
+from dchat.kernel.amounts import parse_amount, show_amount
+from dchat.node import identity
+from dchat.node.chain import OpenChain, Order
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `tx` group to `app`."""
+    group = typer.Typer(help="Send transactions and wait for their blocks.")
+    group.callback()(_group)
+    group.command()(send)
+    app.add_typer(group, name="tx")
+
+
+def send(  # noqa: PLR0913 -- Typer: one parameter per option
+    *,
+    identity_file: Annotated[Path, typer.Option("--identity", help="Identity file of the sender.")],
+    network: Network,
+    to: Annotated[str, typer.Option(help="Recipient's account, dchat1….")],
+    amount: Annotated[str, typer.Option(help="Tokens like 5 or 0.25, or base units: 5000udchat.")],
+    memo: Annotated[str, typer.Option(help="Public text for the recipient, to 256 bytes.")] = "",
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Passphrase of a sealed identity (mode 0600).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Pay somebody and wait until a block has done it."""
+    payment = Transfer(accounts.parse_account(to), parse_amount(amount), memo)
+    passphrase = identity.read_passphrase(passphrase_file) if passphrase_file else None
+    seed = identity.load(identity_file, passphrase).child("account")
+    order = Order(transfer.FAMILY.body(payment), transfer.FAMILY.cost, seed)
+
+    report = with_chain(entry_of(network, "currency"), lambda chain: _pay(chain, order, payment))
+
+    show(report, as_json=as_json)
+
+
+async def _pay(chain: OpenChain, order: Order, payment: Transfer) -> Value:
+    """Pay, then prove what the sender holds afterwards."""
+    included = await chain.execute(order)
+    proved = await chain.reader.read(accounts.key(order.sender), included.height)
+    after = accounts.decode(proved.value) if proved.value else accounts.EMPTY
+    return {
+        "hash": included.tx_hash,
+        "height": included.height,
+        "from": accounts.show_account(order.sender),
+        "to": accounts.show_account(payment.to),
+        "amount": f"{show_amount(payment.amount)} DCHAT",
+        "cost": included.cost_used,
+        "balance": f"{show_amount(after.balance)} DCHAT",
+        "balance_proved_by": show_checked(proved.block),
+    }
+
+
+def _group() -> None:
+    """Send transactions and wait for their blocks."""
