@@ -87,7 +87,8 @@ class Store:
 
     def _shrink(self) -> None:
         try:
-            self._db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES:d})").fetchall()
+            # execute() would free one page: this pragma goes on only while it is stepped.
+            self._db.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES:d})")
         except sqlite3.OperationalError as fault:
             _log.warning("vacuum_failed", fault=str(fault))
 
