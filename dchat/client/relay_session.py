@@ -151,8 +151,7 @@ class RelaySession:
         """
         request = Deposit(self._number(), envelope)
         receipt = (await self._ask(request, Custody)).receipt
-        if not check_receipt(receipt, envelope, relay_key(self.hello.relay_peer_id)):
-            raise RemoteProtocolError("the custody receipt is not for this envelope")
+        check_receipt(receipt, envelope, relay_key(self.hello.relay_peer_id))
         return receipt
 
     async def pull(self, inbox_seed: bytes, epoch: int) -> Page:
