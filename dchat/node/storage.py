@@ -23,7 +23,6 @@ from dchat.kernel.codec import U64, CodecError, Fixed, Record, Text, unpack_arra
 from dchat.kernel.errors import DchatError, LocalProtocolError
 from dchat.kernel.merkle import tree
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE
-from dchat.kernel.merkle.proof import Proof, prove
 from dchat.node.stores import leveldb, undo
 from dchat.node.stores.backend import (
     Backend,
@@ -32,21 +31,19 @@ from dchat.node.stores.backend import (
     StoreUnusable,
     Tuning,
     Write,
-    prefix_end,
 )
 from dchat.node.stores.cache import PageCache
+from dchat.node.stores.view import PAGE, VALUE, Pages, StateView
 
 FORMAT: Final = "dchat-state"
 VERSION: Final = 1
 DEFAULT_KEEP: Final = 100
 # A shorter history is reached step by step, so that no single commit has to wait for it.
 PRUNED_PER_COMMIT: Final = 8
-DEFAULT_PAGE_CACHE_BYTES: Final = 192 << 20
+DEFAULTPAGE_CACHE_BYTES: Final = 192 << 20
 BACKENDS: Final[Mapping[str, Callable[[Path, Tuning], Backend]]] = {"leveldb": leveldb.open_store}
 
 _META: Final = b"m"
-_VALUE: Final = b"v"
-_PAGE: Final = b"p"
 
 
 class HeightUnavailable(DchatError):
@@ -97,77 +94,21 @@ class Staged:
     replaced: Mapping[bytes, bytes | None]
 
 
-class StateView:
-    """The state after one block; it stays as it is while later blocks are committed."""
+class _CachedPages:
+    """The latest pages, by way of the cache."""
 
-    __slots__ = ("_pages", "_reader", "_undone", "height")
-
-    def __init__(self, reader: Reader, height: int, undone: Iterable[int]) -> None:
-        self.height = height
-        self._reader = reader
-        self._undone = tuple(undone)
-        self._pages = _Pages(self._read)
-
-    @property
-    def app_hash(self) -> bytes:
-        """The root hash of the tree over this state."""
-        return tree.root(self._pages)
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value at key, None where there is none."""
-        return self._read(_VALUE + key)
-
-    def prove(self, key: bytes) -> Proof:
-        """Return the proof of what get(key) returns, against app_hash."""
-        return prove(self._pages, key)
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every entry whose key begins with prefix, in ascending order of key."""
-        start, stop = _VALUE + prefix, prefix_end(_VALUE + prefix)
-        older: dict[bytes, bytes | None] = {}
-        for height in self._undone:
-            for name, old in undo.between(self._reader, height, start, stop):
-                older.setdefault(name, old)
-        for name, value in _overlaid(self._reader.entries(start, stop), older):
-            yield name[1:], value
-
-    def _read(self, name: bytes) -> bytes | None:
-        for height in self._undone:
-            found = undo.find(self._reader, height, name)
-            if found is not None:
-                return found[1]
-        return self._reader.get(name)
-
-
-class _Pages:
-    """The tree's pages behind any way to read entries."""
-
-    __slots__ = ("_read",)
-
-    def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
-        self._read = read
-
-    def get(self, page_key: bytes, /) -> bytes | None:
-        return self._read(_PAGE + page_key)
-
-
-class _TracedPages:
-    """The latest pages, by way of the cache; remembers every page that was asked for."""
-
-    __slots__ = ("_cache", "_reader", "seen")
+    __slots__ = ("_cache", "_reader")
 
     def __init__(self, reader: Reader, cache: PageCache) -> None:
         self._reader = reader
         self._cache = cache
-        self.seen: dict[bytes, bytes | None] = {}
 
     def get(self, page_key: bytes, /) -> bytes | None:
         page = self._cache.get(page_key)
         if page is None:
-            page = self._reader.get(_PAGE + page_key)
+            page = self._reader.get(PAGE + page_key)
             if page is not None:
                 self._cache.put(page_key, page)
-        self.seen[page_key] = page
         return page
 
 
@@ -187,7 +128,7 @@ class Storage:
         backend: str = "leveldb",
         keep: int = DEFAULT_KEEP,
         tuning: Tuning | None = None,
-        page_cache_bytes: int = DEFAULT_PAGE_CACHE_BYTES,
+        page_cache_bytes: int = DEFAULTPAGE_CACHE_BYTES,
     ) -> Storage:
         """Return the state in directory path, which is created if it is empty or not there.
 
@@ -202,7 +143,7 @@ class Storage:
     def over(
         backend: Backend,
         keep: int = DEFAULT_KEEP,
-        page_cache_bytes: int = DEFAULT_PAGE_CACHE_BYTES,
+        page_cache_bytes: int = DEFAULTPAGE_CACHE_BYTES,
     ) -> Storage:
         """Return the state in an open backend, which is closed if that fails.
 
@@ -256,20 +197,19 @@ class Storage:
             committed = self._committed
             if committed.meta.height and height != committed.meta.height + 1:
                 raise LocalProtocolError(f"cannot stage height {height} on {committed.meta.height}")
-            pages = _TracedPages(committed.reader, self._cache)
-            update = tree.update(pages, writes)
+            update = tree.update(_CachedPages(committed.reader, self._cache), writes)
         changed: dict[bytes, bytes | None] = {}
         replaced: dict[bytes, bytes | None] = {}
         get = committed.reader.get
         for key, value in writes.items():
-            name = _VALUE + key
+            name = VALUE + key
             old = get(name)
             if old != value:
                 changed[name] = value
                 replaced[name] = old
         for key, page in update.pages.items():
-            changed[_PAGE + key] = page
-            replaced[_PAGE + key] = pages.seen.get(key)
+            changed[PAGE + key] = page
+            replaced[PAGE + key] = update.undo[key]
         return Staged(height, update.root, committed, changed, replaced)
 
     def commit(self, staged: Staged) -> None:
@@ -316,7 +256,7 @@ class Storage:
 
     def _remember(self, writes: Mapping[bytes, bytes | None]) -> None:
         for name, page in writes.items():
-            if not name.startswith(_PAGE):
+            if not name.startswith(PAGE):
                 continue
             if page is None:
                 self._cache.drop(name[1:])
@@ -336,7 +276,7 @@ def _recover(backend: Backend) -> _Meta:
         meta = _decode(data, backend.where)
     except CodecError as fault:
         raise StoreDamaged(f"the store in {backend.where} has a damaged head: {fault}") from fault
-    root = tree.root(_Pages(backend.get))
+    root = tree.root(Pages(lambda key: backend.get(PAGE + key)))
     if root != meta.app_hash:
         raise StoreDamaged(
             f"the store in {backend.where} is damaged: height {meta.height} has app hash"
@@ -372,26 +312,3 @@ def _foreign(where: str) -> StoreUnusable:
         f"{where} holds another program's data",
         "name an empty directory, or the one this node used before",
     )
-
-
-def _overlaid(
-    entries: Iterator[tuple[bytes, bytes]], older: Mapping[bytes, bytes | None]
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the entries with older values in place of newer ones, ascending."""
-    names = iter(sorted(older))
-    name = next(names, None)
-    for current in entries:
-        while name is not None and name < current[0]:
-            yield from _present(name, older[name])
-            name = next(names, None)
-        if name == current[0]:
-            continue
-        yield current
-    while name is not None:
-        yield from _present(name, older[name])
-        name = next(names, None)
-
-
-def _present(name: bytes, value: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-    if value is not None:
-        yield name, value

@@ -44,9 +44,15 @@ def bit_at(path: bytes, depth: int) -> int:
     return (path[depth >> 3] >> (7 - (depth & 7))) & 1
 
 
+def common_bits(one: bytes, other: bytes) -> int:
+    """Return how deep two paths go together; a leaf may stand for its path."""
+    apart = int.from_bytes(one[:HASH_SIZE], "big") ^ int.from_bytes(other[:HASH_SIZE], "big")
+    return MAX_DEPTH - apart.bit_length()
+
+
 def split(leaves: Sequence[bytes], depth: int) -> int:
     """Return how many of the leaves, sorted and alike above depth, turn left below it."""
-    return sum(not bit_at(leaf, depth) for leaf in leaves)
+    return sum([not bit_at(leaf, depth) for leaf in leaves])
 
 
 def subtree_hash(leaves: Sequence[bytes], depth: int) -> bytes:
@@ -55,7 +61,14 @@ def subtree_hash(leaves: Sequence[bytes], depth: int) -> bytes:
         return leaf_hash(leaves[0])
     if not leaves:
         return EMPTY_ROOT
-    middle = split(leaves, depth)
-    left = subtree_hash(leaves[:middle], depth + 1)
-    right = subtree_hash(leaves[middle:], depth + 1)
-    return node_hash(left, right)
+    fork = common_bits(leaves[0], leaves[-1])
+    if len(leaves) == 2:  # noqa: PLR2004  # most slots with several leaves have two
+        top = node_hash(leaf_hash(leaves[0]), leaf_hash(leaves[1]))
+    else:
+        middle = split(leaves, fork)
+        left = subtree_hash(leaves[:middle], fork + 1)
+        top = node_hash(left, subtree_hash(leaves[middle:], fork + 1))
+    for above in range(fork - 1, depth - 1, -1):
+        right = bit_at(leaves[0], above)
+        top = node_hash(EMPTY_ROOT, top) if right else node_hash(top, EMPTY_ROOT)
+    return top

@@ -15,19 +15,44 @@ leaves alone decides what the pages look like.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
 
-from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE, LEAF_SIZE
+from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE, LEAF_SIZE, NODE_TAG
 
 HEIGHT: Final = 4
 SLOTS: Final = 1 << HEIGHT
 MAX_KEPT: Final = 3
 OWN_PAGE: Final = 255
-HEAP_AT: Final = SLOTS
-LEAVES_AT: Final = HEAP_AT + HASH_SIZE * (2 * SLOTS - 1)
+LEAVES_AT: Final = SLOTS + HASH_SIZE * (2 * SLOTS - 1)
 ROOT_KEY: Final = b""
 BLANK: Final = bytes(SLOTS) + EMPTY_ROOT * (2 * SLOTS - 1)
 DIGITS: Final = tuple(b"%x" % digit for digit in range(SLOTS))
+COUNTS: Final = slice(0, SLOTS)
+_SMALL: Final = LEAVES_AT + MAX_KEPT * LEAF_SIZE
+
+
+def _node(node: int) -> slice:
+    start = SLOTS + HASH_SIZE * (node - 1)
+    return slice(start, start + HASH_SIZE)
+
+
+def _above(node: int) -> tuple[slice, slice, slice]:
+    """Return where a node's slot counts, its two children and its own hash are."""
+    width = SLOTS >> (node.bit_length() - 1)
+    first = node * width - SLOTS
+    pair = slice(_node(2 * node).start, _node(2 * node + 1).stop)
+    return slice(first, first + width), pair, _node(node)
+
+
+HASH_OF: Final = tuple(_node(max(node, 1)) for node in range(2 * SLOTS))
+SLOT_HASH: Final = HASH_OF[SLOTS:]
+ROOT_HASH: Final = HASH_OF[1]
+_NODES: Final = tuple(_above(max(node, 1)) for node in range(SLOTS))
+_ABOVE_SLOT: Final = tuple(
+    tuple(_NODES[(SLOTS + slot) >> up] for up in range(1, HEIGHT + 1)) for slot in range(SLOTS)
+)
 
 
 def slot_of(path: bytes, level: int) -> int:
@@ -36,24 +61,49 @@ def slot_of(path: bytes, level: int) -> int:
     return byte & 15 if level & 1 else byte >> 4
 
 
-def node_in(page: bytes, node: int) -> bytes:
-    """Return the hash of a node, counted in heap order from 1."""
-    at = HEAP_AT - HASH_SIZE + HASH_SIZE * node
-    return page[at : at + HASH_SIZE]
-
-
-def leaves_before(page: bytes, slot: int) -> int:
-    """Return how many leaves the page keeps for the slots below slot."""
-    return sum(page[:slot]) - OWN_PAGE * page.count(OWN_PAGE, 0, slot)
+def leaves_at(page: bytes | bytearray, slot: int) -> int:
+    """Return the offset of the first leaf that the page keeps for this slot or a later one."""
+    before = sum(page[:slot]) - OWN_PAGE * page.count(OWN_PAGE, 0, slot)
+    return LEAVES_AT + LEAF_SIZE * before
 
 
 def leaves_in(page: bytes, first: int, end: int) -> list[bytes]:
     """Return the leaves that the page keeps for the slots first to end - 1."""
-    start = LEAVES_AT + LEAF_SIZE * leaves_before(page, first)
-    stop = LEAVES_AT + LEAF_SIZE * leaves_before(page, end)
+    start, stop = leaves_at(page, first), leaves_at(page, end)
     return [page[at : at + LEAF_SIZE] for at in range(start, stop, LEAF_SIZE)]
 
 
 def weight(page: bytes, first: int, end: int) -> int:
     """Return the number of leaves under these slots, exact up to three."""
     return sum(page[first:end])
+
+
+def is_small(page: bytes) -> bool:
+    """Return whether so few leaves are under the page that its parent could keep them."""
+    return len(page) <= _SMALL and OWN_PAGE not in page[COUNTS]
+
+
+def rehash(page: bytearray, dirty: Sequence[int]) -> None:
+    """Hash every node above the dirty slots, given ascending, again, and each of them once."""
+    full = 0 not in page[COUNTS]
+    nodes = _ABOVE_SLOT[dirty[0]] if len(dirty) == 1 else _above_all(dirty)
+    with memoryview(page) as view:
+        for counts, pair, own in nodes:
+            if full or sum(page[counts]) > 1:
+                view[own] = sha256(NODE_TAG + view[pair]).digest()
+            else:
+                view[own] = _risen(page[pair])
+
+
+def _above_all(slots: Sequence[int]) -> list[tuple[slice, slice, slice]]:
+    nodes = [SLOTS + slot for slot in slots]
+    found: list[tuple[slice, slice, slice]] = []
+    for _ in range(HEIGHT):
+        nodes = list(dict.fromkeys([node >> 1 for node in nodes]))
+        found += [_NODES[node] for node in nodes]
+    return found
+
+
+def _risen(pair: bytearray) -> bytearray:
+    """Return the hash of a node with at most one leaf: that leaf's, as it rises, or empty."""
+    return pair[HASH_SIZE:] if pair.startswith(EMPTY_ROOT) else pair[:HASH_SIZE]

@@ -23,6 +23,7 @@ from dchat.kernel.merkle.hashing import (
     HASH_SIZE,
     MAX_DEPTH,
     bit_at,
+    common_bits,
     digest,
     leaf_hash,
     node_hash,
@@ -31,12 +32,12 @@ from dchat.kernel.merkle.hashing import (
 )
 from dchat.kernel.merkle.page import (
     DIGITS,
+    HASH_OF,
     HEIGHT,
     OWN_PAGE,
     ROOT_KEY,
     SLOTS,
     leaves_in,
-    node_in,
     slot_of,
     weight,
 )
@@ -106,14 +107,9 @@ def _other_end(path: bytes, proof: Proof) -> bytes:
     other = proof.leaf[0]
     if other == path:
         raise BadProof("the key is present")
-    if _common_bits(other, path) < len(proof.siblings):
+    if common_bits(other, path) < len(proof.siblings):
         raise BadProof("the leaf is not on the key's path")
     return leaf_hash(other + proof.leaf[1])
-
-
-def _common_bits(one: bytes, two: bytes) -> int:
-    differing = int.from_bytes(one, "big") ^ int.from_bytes(two, "big")
-    return MAX_DEPTH - differing.bit_length()
 
 
 def prove(pages: NodeStore, key: bytes) -> Proof:
@@ -152,7 +148,7 @@ def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> list[bytes] | N
         if level == HEIGHT:
             break
         node = (SLOTS + slot) >> (HEIGHT - 1 - level)
-        siblings.append(node_in(page, node ^ 1))
+        siblings.append(page[HASH_OF[node ^ 1]])
         width = (end - first) // 2
         first, end = (first + width, end) if node & 1 else (first, end - width)
     return None if page[slot] == OWN_PAGE else leaves_in(page, slot, slot + 1)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Final, Protocol
+from typing import Protocol
 
 from dchat.kernel.errors import InvariantBroken
+from dchat.kernel.merkle import patch
 from dchat.kernel.merkle.hashing import (
     EMPTY_ROOT,
     HASH_SIZE,
     LEAF_SIZE,
-    NODE_TAG,
     digest,
     leaf_hash,
     subtree_hash,
@@ -23,20 +22,22 @@ from dchat.kernel.merkle.hashing import (
 from dchat.kernel.merkle.page import (
     BLANK,
     DIGITS,
-    HEAP_AT,
     HEIGHT,
     LEAVES_AT,
     MAX_KEPT,
     OWN_PAGE,
+    ROOT_HASH,
     ROOT_KEY,
-    SLOTS,
+    SLOT_HASH,
+    is_small,
+    leaves_at,
+    rehash,
 )
 
 # A change: the path of its key, and the new leaf or None to remove the old one.
 Change = tuple[bytes, bytes | None]
-_NODES_AT: Final = HEAP_AT - HASH_SIZE
-_SMALL: Final = LEAVES_AT + MAX_KEPT * LEAF_SIZE
-_OWN: Final = bytes([OWN_PAGE])
+# What a slot of a page becomes: its count, the leaves kept in place, its hash.
+Slot = tuple[int, bytes, bytes]
 
 
 class NodeStore(Protocol):
@@ -49,16 +50,20 @@ class NodeStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The tree after a change: its root hash, and each changed page (None: it is gone)."""
+    """The tree after a change: its root hash, and each changed page (None: it is gone).
+
+    `undo` holds for each changed page the patch that takes it back (None: it is new).
+    """
 
     root: bytes
     pages: Mapping[bytes, bytes | None]
+    undo: Mapping[bytes, bytes | None]
 
 
 def root(pages: NodeStore) -> bytes:
     """Return the tree's root hash, as its root page states it."""
     page = pages.get(ROOT_KEY)
-    return EMPTY_ROOT if page is None else page[HEAP_AT : HEAP_AT + HASH_SIZE]
+    return EMPTY_ROOT if page is None else page[ROOT_HASH]
 
 
 def update(pages: NodeStore, changes: Mapping[bytes, bytes | None]) -> Update:
@@ -76,13 +81,14 @@ def replace(pages: NodeStore, changes: Sequence[Change]) -> Update:
     """
     batch = _Batch(pages)
     before = pages.get(ROOT_KEY)
-    after = batch.apply(ROOT_KEY, BLANK if before is None else before, changes)
-    if len(after) == LEAVES_AT and _OWN not in after[:SLOTS]:
-        after = None
-    if after != before:
-        batch.changed[ROOT_KEY] = after
-    top = EMPTY_ROOT if after is None else after[HEAP_AT : HEAP_AT + HASH_SIZE]
-    return Update(top, batch.changed)
+    after, dirty = batch.apply(ROOT_KEY, before or BLANK, changes)
+    if before is None and dirty:
+        batch.add(ROOT_KEY, after)
+    elif before is not None and after == BLANK:
+        batch.remove(ROOT_KEY, before)
+    elif before is not None:
+        batch.alter(ROOT_KEY, before, after, dirty)
+    return Update(after[ROOT_HASH], batch.changed, batch.undo)
 
 
 def _sorted(changes: Mapping[bytes, bytes | None]) -> list[Change]:
@@ -101,77 +107,98 @@ def _path_of(change: Change) -> bytes:
 class _Batch:
     """One update on its way down the pages and back."""
 
-    __slots__ = ("_pages", "changed")
+    __slots__ = ("_pages", "changed", "undo")
 
     def __init__(self, pages: NodeStore) -> None:
         self._pages = pages
         self.changed: dict[bytes, bytes | None] = {}
+        self.undo: dict[bytes, bytes | None] = {}
 
-    def apply(self, key: bytes, page: bytes, changes: Sequence[Change]) -> bytes:
-        """Return the page named key with the changes made, its subpages recorded in `changed`."""
-        slots = bytearray(page[:LEAVES_AT])
-        kept: list[bytes] = []
-        done = LEAVES_AT
+    def add(self, key: bytes, page: bytes) -> None:
+        """Note a page that was not there."""
+        self.changed[key] = page
+        self.undo[key] = None
+
+    def alter(self, key: bytes, before: bytes, after: bytes, dirty: Sequence[int]) -> None:
+        """Note what a page has become, if it differs."""
+        if dirty:
+            self.changed[key] = after
+            self.undo[key] = patch.of_slots(before, dirty)
+
+    def remove(self, key: bytes, page: bytes) -> None:
+        """Note that a page is gone."""
+        self.changed[key] = None
+        self.undo[key] = patch.whole(page)
+
+    def apply(
+        self, key: bytes, before: bytes, changes: Sequence[Change]
+    ) -> tuple[bytes, Sequence[int]]:
+        """Return the page named key with the changes made, and which of its slots differ.
+
+        What becomes of pages below it is noted.
+        """
+        page = bytearray(before)
         dirty: list[int] = []
         for slot, group in _by_slot(changes, len(key)):
-            start = LEAVES_AT + LEAF_SIZE * (
-                sum(page[:slot]) - OWN_PAGE * page.count(_OWN, 0, slot)
-            )
-            if page[slot] == OWN_PAGE:
+            was, own = page[slot], SLOT_HASH[slot]
+            at = leaves_at(page, slot)
+            if was == OWN_PAGE:
+                end = at
                 count, leaves, top = self._descend(key + DIGITS[slot], group)
-                end = start
             else:
-                end = start + LEAF_SIZE * page[slot]
-                count, leaves, top = self._settle(key + DIGITS[slot], page[start:end], group)
-            at = _NODES_AT + HASH_SIZE * (SLOTS + slot)
-            if top == page[at : at + HASH_SIZE] and count == page[slot]:
-                continue
-            slots[slot] = count
-            slots[at : at + HASH_SIZE] = top
-            kept += (page[done:start], leaves)
-            done = end
-            dirty.append(slot)
+                end = at + LEAF_SIZE * was
+                kept = bytes(page[at:end])
+                count, leaves, top = self._settle(key + DIGITS[slot], kept, group)
+            if count != was or not page.startswith(top, own.start):
+                page[at:end] = leaves
+                page[slot] = count
+                page[own] = top
+                dirty.append(slot)
         if not dirty:
-            return page
-        _rehash(slots, dirty)
-        return b"".join((slots, *kept, page[done:]))
+            return before, dirty
+        rehash(page, dirty)
+        return bytes(page), dirty
 
-    def _descend(self, key: bytes, changes: Sequence[Change]) -> tuple[int, bytes, bytes]:
+    def _descend(self, key: bytes, changes: Sequence[Change]) -> Slot:
         """Change a slot that has a page of its own; drop the page if few leaves remain."""
         before = self._pages.get(key)
         if before is None:
             raise InvariantBroken(f"page {key.decode()} of the state tree is missing")
-        after = self.apply(key, before, changes)
-        top = after[HEAP_AT : HEAP_AT + HASH_SIZE]
-        if len(after) <= _SMALL and _OWN not in after[:SLOTS]:
-            self.changed[key] = None
-            return (len(after) - LEAVES_AT) // LEAF_SIZE, after[LEAVES_AT:], top
-        if after is not before:
-            self.changed[key] = after
-        return OWN_PAGE, b"", top
+        after, dirty = self.apply(key, before, changes)
+        if is_small(after):
+            self.remove(key, before)
+            return (len(after) - LEAVES_AT) // LEAF_SIZE, after[LEAVES_AT:], after[ROOT_HASH]
+        self.alter(key, before, after, dirty)
+        return OWN_PAGE, b"", after[ROOT_HASH]
 
-    def _settle(
-        self, key: bytes, kept: bytes, changes: Sequence[Change]
-    ) -> tuple[int, bytes, bytes]:
+    def _settle(self, key: bytes, kept: bytes, changes: Sequence[Change]) -> Slot:
         """Change a slot whose leaves are kept in place; give it a page if they are too many."""
-        leaves = {
-            kept[at : at + HASH_SIZE]: kept[at : at + LEAF_SIZE]
-            for at in range(0, len(kept), LEAF_SIZE)
-        }
-        for path, leaf in changes:
-            if leaf is None:
-                leaves.pop(path, None)
-            else:
-                leaves[path] = leaf
+        leaves = _merged(kept, changes)
         if len(leaves) == 1:
-            (leaf,) = leaves.values()
-            return 1, leaf, leaf_hash(leaf)
-        ordered = sorted(leaves.values())
-        if len(ordered) <= MAX_KEPT:
-            return len(ordered), b"".join(ordered), subtree_hash(ordered, HEIGHT * len(key))
-        page = self.apply(key, BLANK, [(leaf[:HASH_SIZE], leaf) for leaf in ordered])
-        self.changed[key] = page
-        return OWN_PAGE, b"", page[HEAP_AT : HEAP_AT + HASH_SIZE]
+            return 1, leaves[0], leaf_hash(leaves[0])
+        if len(leaves) <= MAX_KEPT:
+            return len(leaves), b"".join(leaves), subtree_hash(leaves, HEIGHT * len(key))
+        page, _ = self.apply(key, BLANK, [(leaf[:HASH_SIZE], leaf) for leaf in leaves])
+        self.add(key, page)
+        return OWN_PAGE, b"", page[ROOT_HASH]
+
+
+def _merged(kept: bytes, changes: Sequence[Change]) -> Sequence[bytes]:
+    """Return the leaves of one slot after the changes, ascending."""
+    path, leaf = changes[0]
+    alone = len(changes) == 1 and (not kept or (len(kept) == LEAF_SIZE and kept.startswith(path)))
+    if alone and leaf is not None:
+        return (leaf,)
+    leaves = {
+        kept[at : at + HASH_SIZE]: kept[at : at + LEAF_SIZE]
+        for at in range(0, len(kept), LEAF_SIZE)
+    }
+    for path, leaf in changes:
+        if leaf is None:
+            leaves.pop(path, None)
+        else:
+            leaves[path] = leaf
+    return sorted(leaves.values())
 
 
 def _by_slot(changes: Sequence[Change], level: int) -> Iterable[tuple[int, Sequence[Change]]]:
@@ -190,31 +217,3 @@ def _by_slot(changes: Sequence[Change], level: int) -> Iterable[tuple[int, Seque
             last = slot
         group.append(change)
     return groups
-
-
-def _rehash(page: bytearray, dirty: Sequence[int]) -> None:
-    """Hash again every node of the page above the dirty slots, each once."""
-    nodes = [SLOTS + slot for slot in dirty]
-    full = 0 not in page[:SLOTS]
-    width = 1
-    while width < SLOTS:
-        width += width
-        nodes = [node >> 1 for node in nodes] if len(nodes) == 1 else _parents(nodes)
-        for node in nodes:
-            first = node * width - SLOTS
-            pair = _NODES_AT + 2 * HASH_SIZE * node
-            if full or sum(page[first : first + width]) > 1:
-                top = sha256(NODE_TAG + page[pair : pair + 2 * HASH_SIZE]).digest()
-            else:
-                top = _lone(page[pair : pair + 2 * HASH_SIZE])
-            at = _NODES_AT + HASH_SIZE * node
-            page[at : at + HASH_SIZE] = top
-
-
-def _parents(nodes: Sequence[int]) -> list[int]:
-    return list(dict.fromkeys([node >> 1 for node in nodes]))
-
-
-def _lone(pair: bytearray) -> bytearray:
-    """Return the hash of a node that holds at most one leaf: its leaf rises, or it is empty."""
-    return pair[HASH_SIZE:] if pair.startswith(EMPTY_ROOT) else pair[:HASH_SIZE]

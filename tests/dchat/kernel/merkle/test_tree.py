@@ -37,7 +37,7 @@ def built(entries: Mapping[bytes, bytes]) -> Pages:
 def test_the_empty_tree_has_the_placeholder_as_root() -> None:
     changed = update(Pages(), {})
 
-    assert (changed, root(Pages())) == (Update(EMPTY_ROOT, {}), EMPTY_ROOT)
+    assert (changed, root(Pages())) == (Update(EMPTY_ROOT, {}, {}), EMPTY_ROOT)
 
 
 def test_roots_are_those_of_the_published_vectors() -> None:
@@ -102,7 +102,7 @@ def test_writing_what_is_there_and_removing_what_is_not_changes_no_page(
 
     changed = update(pages, {b"never there": None} | entries)
 
-    assert changed == Update(naive_root(entries), {})
+    assert changed == Update(naive_root(entries), {}, {})
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 17, 200])

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dchat.node.stores.cache import ENTRY_BYTES, PageCache
+
+PAGE = bytes(1000)
+
+
+def holding(*names: bytes) -> PageCache:
+    """A cache with room for three pages, given these in turn."""
+    cache = PageCache(3 * (len(PAGE) + ENTRY_BYTES))
+    for name in names:
+        cache.put(name, PAGE)
+    return cache
+
+
+def test_a_page_is_kept_until_it_is_dropped() -> None:
+    cache = holding(b"a")
+    kept = cache.get(b"a")
+
+    cache.drop(b"a")
+
+    assert (kept, cache.get(b"a"), cache.used_bytes) == (PAGE, None, 0)
+
+
+def test_the_least_recently_used_page_makes_room() -> None:
+    cache = holding(b"a", b"b", b"c")
+    cache.get(b"a")
+
+    cache.put(b"d", PAGE)
+
+    assert [cache.get(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_page_put_again_counts_once() -> None:
+    cache = holding(b"a", b"a", b"a", b"a")
+
+    assert cache.used_bytes == len(PAGE) + ENTRY_BYTES
+
+
+def test_a_page_over_the_bound_is_not_kept() -> None:
+    cache = holding(b"a")
+
+    cache.put(b"b", bytes(100_000))
+
+    assert (cache.get(b"b"), cache.used_bytes) == (None, 0)
+
+
+def test_dropping_what_is_not_there_does_nothing() -> None:
+    cache = holding(b"a")
+
+    cache.drop(b"b")
+
+    assert cache.used_bytes == len(PAGE) + ENTRY_BYTES
