@@ -1,0 +1,133 @@
+"""Prepared HTTP requests sent over many connections as fast as the answers come back.
+
+The load must cost little itself, because it shares two cores with what it measures: everything
+is encoded beforehand, and one thread with a selector drives all connections.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"content-length: "
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What the node answered. `accepted` counts code 0 and no error."""
+
+    accepted: int
+    refused: int
+    first_refusal: str
+    took_s: float
+
+
+def encode(method: str, txs: Sequence[bytes], per_request: int) -> list[bytes]:
+    """HTTP requests that submit `txs` in this order, `per_request` in one JSON-RPC batch."""
+    return [
+        _post([_call(method, at + n, raw) for n, raw in enumerate(txs[at : at + per_request])])
+        for at in range(0, len(txs), per_request)
+    ]
+
+
+def send(port: int, lanes: Sequence[Sequence[bytes]]) -> Submitted:
+    """Every lane on a connection of its own, each request after the answer to the one before."""
+    selector = selectors.DefaultSelector()
+    for requests in lanes:
+        peer = socket.create_connection(("127.0.0.1", port))
+        selector.register(peer, selectors.EVENT_READ, _Lane(peer, list(reversed(requests))))
+    started = time.perf_counter()
+    lines = [key.data for key in selector.get_map().values()]
+    for lane in lines:
+        lane.send_next()
+    busy = len(lines)
+    while busy:
+        for key, _ in selector.select(30):
+            if key.data.receive():
+                selector.unregister(key.fileobj)
+                key.data.peer.close()
+                busy -= 1
+    took_s = time.perf_counter() - started
+    answers = [answer for lane in lines for body in lane.answers for answer in _answers(body)]
+    refusals = [answer for answer in answers if "error" in answer or answer["result"]["code"]]
+    return Submitted(
+        accepted=len(answers) - len(refusals),
+        refused=len(refusals),
+        first_refusal=json.dumps(refusals[0])[:300] if refusals else "",
+        took_s=took_s,
+    )
+
+
+@dataclass(slots=True)
+class _Lane:
+    peer: socket.socket
+    requests: list[bytes]
+    """In reverse order."""
+    answers: list[bytes] = field(default_factory=list[bytes])
+    _pending: bytes = b""
+
+    def send_next(self) -> None:
+        self.peer.sendall(self.requests.pop())
+
+    def receive(self) -> bool:
+        """One more piece of an answer; True once the last answer is complete."""
+        chunk = self.peer.recv(1 << 20)
+        if not chunk:
+            raise ConnectionError("the node hung up")
+        self._pending += chunk
+        body = _complete(self._pending)
+        if body is None:
+            return False
+        self.answers.append(body)
+        self._pending = b""
+        if not self.requests:
+            return True
+        self.send_next()
+        return False
+
+
+def _call(method: str, number: int, raw: bytes) -> dict[str, Any]:
+    params = {"tx": base64.b64encode(raw).decode()}
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def _post(calls: list[dict[str, Any]]) -> bytes:
+    body = json.dumps(calls[0] if len(calls) == 1 else calls).encode()
+    return (
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body)
+    ) + body
+
+
+def _complete(answer: bytes) -> bytes | None:
+    """The body, if all of it is there."""
+    head, found, body = answer.partition(HEAD_END)
+    if not found:
+        return None
+    lowered = head.lower()
+    at = lowered.find(LENGTH)
+    if at < 0:
+        return _joined(body) if body.endswith(b"0" + HEAD_END) else None
+    length = int(lowered[at + len(LENGTH) :].split(b"\r\n", 1)[0])
+    return body if len(body) >= length else None
+
+
+def _joined(chunked: bytes) -> bytes:
+    body = b""
+    while chunked:
+        size, _, rest = chunked.partition(b"\r\n")
+        length = int(size, 16)
+        body, chunked = body + rest[:length], rest[length + 2 :]
+    return body
+
+
+def _answers(body: bytes) -> list[dict[str, Any]]:
+    parsed: list[dict[str, Any]] | dict[str, Any] = json.loads(body)
+    return parsed if isinstance(parsed, list) else [parsed]

@@ -1,0 +1,273 @@
+"""Signed transfers a second on one validator, beside CometBFT's kvstore loaded the same way.
+
+    just bench transfers [--async-txs N] [--sync-txs N] [--write-baseline]
+
+Both sides get as many transactions of the same size over the same connections, and the same
+CometBFT configuration. A transaction counts once a block holding it is committed and nothing
+that was answered with code 0 may be missing. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from abci_currency.txs import transfer
+from benchmarks import flood
+from dchat.kernel import accounts, genesis, params, signing, tx
+from dchat.kernel.ids import Amount, ChainId, Cost, Height, Nonce
+from tests.e2e.solo import Json, Solo
+
+CHAIN = ChainId("bench-1")
+ACCOUNTS = 200
+ASYNC_LANES = 4
+ASYNC_BATCH = 100
+SYNC_LANES = 200
+COST = Cost(200)
+BASELINE = Path(__file__).with_name("baselines") / "transfers.json"
+PROFILE = {
+    "timeout_commit": '"1s"',
+    "size": "200000",
+    "cache_size": "400000",
+    "recheck": "true",
+    "max_request_batch_size": "1000",
+    "max_body_bytes": "10000000",
+}
+QUIET_S = 15.0
+"""Nothing committed for so long means that what is missing is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one run gave."""
+
+    per_s: float
+    committed: int
+    blocks: int
+    most_in_block: int
+    longest_gap_s: float
+    submitted: flood.Submitted
+    app_cpu_us: float
+    node_cpu_us: float
+
+
+def main() -> None:
+    """Run all four, print the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--async-txs", type=int, default=40_000)
+    parser.add_argument("--sync-txs", type=int, default=12_000)
+    parser.add_argument("--write-baseline", action="store_true")
+    chosen = parser.parse_args()
+    results: dict[str, Figures] = {}
+    for method, count in (("async", chosen.async_txs), ("sync", chosen.sync_txs)):
+        lanes = ASYNC_LANES if method == "async" else SYNC_LANES
+        for peer in ("kvstore", "dchat"):
+            txs = _transfers(count, lanes) if peer == "dchat" else _pairs(count, lanes)
+            results[f"{peer}-{method}"] = _run(peer, method, txs)
+    report = _report(results)
+    if chosen.write_baseline:
+        BASELINE.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report))
+
+
+def _run(peer: str, method: str, lanes: Sequence[Sequence[bytes]]) -> Figures:
+    batch = ASYNC_BATCH if method == "async" else 1
+    requests = [flood.encode(f"broadcast_tx_{method}", txs, batch) for txs in lanes]
+    with tempfile.TemporaryDirectory(prefix="dchat-bench-") as folder:
+        solo = _chain(peer, Path(folder))
+        try:
+            if peer == "dchat":
+                solo.start_app()
+            solo.start_node()
+            solo.wait_for_height(2)
+            figures = _measure(solo, requests)
+            solo.stop()
+            _print(peer, method, figures, solo)
+        finally:
+            solo.stop(signal.SIGKILL)
+    return figures
+
+
+def _chain(peer: str, folder: Path) -> Solo:
+    proxy = {"proxy_app": '"kvstore"'} if peer == "kvstore" else {}
+    return Solo(
+        folder / "n",
+        "abci_currency",
+        _genesis(),
+        chain_id=CHAIN,
+        settings={**PROFILE, **proxy},
+        app_args=("--stats", "--json-logs"),
+    )
+
+
+def _measure(solo: Solo, requests: Sequence[Sequence[bytes]]) -> Figures:
+    first = solo.height() + 1
+    busy_before = _cpu_s(solo)
+    started = time.perf_counter()
+    submitted = flood.send(solo.rpc_port, requests)
+    sizes = _await_commit(solo, first, submitted.accepted)
+    took_s = time.perf_counter() - started
+    app, node = (after - before for after, before in zip(_cpu_s(solo), busy_before, strict=True))
+    committed = sum(sizes)
+    return Figures(
+        per_s=committed / took_s,
+        committed=committed,
+        blocks=sum(1 for size in sizes if size),
+        most_in_block=max(sizes),
+        longest_gap_s=_longest_gap_s(solo, first - 1, solo.height()),
+        submitted=submitted,
+        app_cpu_us=app / committed * 1e6,
+        node_cpu_us=node / committed * 1e6,
+    )
+
+
+def _await_commit(solo: Solo, first: int, wanted: int) -> list[int]:
+    """Transactions in each block from `first` on, once all wanted are in or none come any more."""
+    sizes: list[int] = []
+    deadline = time.monotonic() + QUIET_S
+    while sum(sizes) < wanted and time.monotonic() < deadline:
+        last = min(solo.height(), first + len(sizes) + 19)
+        if last < first + len(sizes):
+            time.sleep(0.05)
+            continue
+        metas = _metas(solo, first + len(sizes), last)
+        sizes += [int(meta["num_txs"]) for meta in metas]
+        if any(int(meta["num_txs"]) for meta in metas):
+            deadline = time.monotonic() + QUIET_S
+    return sizes
+
+
+def _metas(solo: Solo, first: int, last: int) -> list[Json]:
+    answer = solo.rpc("blockchain", minHeight=str(first), maxHeight=str(last))
+    return sorted(answer["block_metas"], key=lambda meta: int(meta["header"]["height"]))
+
+
+def _longest_gap_s(solo: Solo, first: int, last: int) -> float:
+    times = [
+        datetime.fromisoformat(meta["header"]["time"][:26] + "+00:00")
+        for at in range(first, last + 1, 20)
+        for meta in _metas(solo, at, min(at + 19, last))
+    ]
+    return max((after - before).total_seconds() for before, after in pairwise(times))
+
+
+def _cpu_s(solo: Solo) -> tuple[float, float]:
+    """Seconds of processor time of application and node so far."""
+    return _process_cpu_s(solo.app), _process_cpu_s(solo.node)
+
+
+def _process_cpu_s(process: subprocess.Popen[bytes] | None) -> float:
+    if process is None:
+        return 0.0
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _genesis() -> bytes:
+    ids = sorted(accounts.account_id(signing.public_key(seed)) for seed in _seeds())
+    allocations = tuple(genesis.Allocation(each, Amount(10**12)) for each in ids)
+    return genesis.SHAPE.encode(genesis.Genesis(params.DEFAULT, allocations))
+
+
+def _seeds() -> list[bytes]:
+    return [n.to_bytes(32, "big") for n in range(1, ACCOUNTS + 1)]
+
+
+def _transfers(count: int, lanes: int) -> list[list[bytes]]:
+    """Transfers in a ring of accounts; all of one account's lie in one lane, in order."""
+    seeds = _seeds()
+    keys = [signing.public_key(seed) for seed in seeds]
+    ids = [accounts.account_id(key) for key in keys]
+    out: list[list[bytes]] = [[] for _ in range(lanes)]
+    for nonce in range(count // ACCOUNTS):
+        for at, seed in enumerate(seeds):
+            order = transfer.Transfer(ids[(at + 1) % ACCOUNTS], Amount(1))
+            envelope = tx.Envelope(
+                CHAIN,
+                ids[at],
+                keys[at],
+                Nonce(nonce),
+                Amount(COST),
+                COST,
+                Height(5_000),
+                transfer.FAMILY.body(order),
+            )
+            out[at % lanes].append(tx.build(envelope, seed))
+    return out
+
+
+def _pairs(count: int, lanes: int) -> list[list[bytes]]:
+    """Key=value transactions, each of the size of a transfer and with a key of its own."""
+    size = len(_transfers(ACCOUNTS, 1)[0][0])
+    pairs = [(b"%016x=" % n).ljust(size, b"v") for n in range(count)]
+    return [pairs[lane::lanes] for lane in range(lanes)]
+
+
+def _print(peer: str, method: str, figures: Figures, solo: Solo) -> None:
+    sent = figures.submitted
+    print(
+        f"{peer:8} {method:5} {figures.per_s:8.0f} committed/s   {figures.committed} in "
+        f"{figures.blocks} blocks, most {figures.most_in_block}, longest gap "
+        f"{figures.longest_gap_s:.1f} s; answered {sent.accepted} + {sent.refused} refused in "
+        f"{sent.took_s:.1f} s; cpu per tx: app {figures.app_cpu_us:.0f} us, node and rpc "
+        f"{figures.node_cpu_us:.0f} us"
+    )
+    if sent.refused:
+        print(f"    first refusal: {sent.first_refusal}")
+    if figures.committed < sent.accepted:
+        print(f"    LOST: {sent.accepted - figures.committed} accepted but not committed")
+    for line in _spent(solo):
+        print(
+            f"    {line['kind']:18} {line['us_per_tx'] or line['us_per_call']:>8} us a "
+            f"{'tx  ' if line['us_per_tx'] else 'call'} {line['calls']:>8} calls "
+            f"{line['took_us'] / 1e6:6.2f} s"
+        )
+
+
+def _spent(solo: Solo) -> list[Json]:
+    path = solo.home / "app.log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    records: list[Json] = [json.loads(line) for line in lines if line.startswith("{")]
+    return [record for record in records if record.get("event") == "time_spent"]
+
+
+def _report(results: dict[str, Figures]) -> Json:
+    """The async run is the headline; sync stands beside it."""
+    ours, peer = results["dchat-async"].per_s, results["kvstore-async"].per_s
+    return {
+        "name": "transfers",
+        "value": round(ours),
+        "unit": "committed signed transfers/s, broadcast_tx_async",
+        "peer": "CometBFT v0.40.0 in-process kvstore",
+        "peer_value": round(peer),
+        "ratio": round(ours / peer, 3),
+        "sync_value": round(results["dchat-sync"].per_s),
+        "sync_peer_value": round(results["kvstore-sync"].per_s),
+        "sync_ratio": round(results["dchat-sync"].per_s / results["kvstore-sync"].per_s, 3),
+        "longest_gap_s": results["dchat-async"].longest_gap_s,
+        "machine": _machine(),
+    }
+
+
+def _machine() -> str:
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{os.cpu_count()} cores, {models[0] if models else platform.machine()}"
+
+
+if __name__ == "__main__":
+    main()
