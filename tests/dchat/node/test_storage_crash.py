@@ -1,0 +1,74 @@
+"""kill -9 while blocks are committed: the store holds the old version or the new, never a mix."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from dchat.kernel.merkle.proof import verify
+from dchat.node.storage import Storage
+from tests.fakes.naive_tree import naive_root
+
+ROOT = Path(__file__).parents[3]
+KILLS = 12
+# Writes block after block; says a height once it is committed.
+COMMITTER = """
+import sys
+from pathlib import Path
+from tests.dchat.node.test_storage_crash import block
+from dchat.node.storage import Storage
+storage = Storage.open(Path(sys.argv[1]), keep=5)
+while True:
+    height = storage.height + 1
+    storage.commit(storage.stage(height, block(height)))
+    print(height, flush=True)
+"""
+
+
+def block(height: int) -> dict[bytes, bytes | None]:
+    """The writes of the block at a height, of some 100 kB, so that a kill hits one half done."""
+    chosen = Random(height).sample(range(2000), 200)  # the same in both processes
+    writes: dict[bytes, bytes | None] = {
+        b"key %d" % number: b"%d %s" % (height, bytes(500)) for number in chosen
+    }
+    return writes | {b"key %d" % chosen[0]: None, b"height": b"%d" % height}
+
+
+def commit_until_killed(path: Path, chance: Random) -> int:
+    """Run a committer, kill it amid its work, return the last height that it said."""
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMITTER, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        for _ in range(chance.randint(1, 20)):
+            child.stdout.readline()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(chance.uniform(0, 0.02))
+        child.kill()
+        said = child.stdout.read().split()
+    return int(said[-1]) if said else 0
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_the_state_of_one_block_whole(tmp_path: Path) -> None:
+    chance = Random(7)  # repeatable delays
+    seen: list[tuple[bool, bytes | None, bool]] = []
+
+    for _ in range(KILLS):
+        said = commit_until_killed(tmp_path / "state", chance)
+        storage = Storage.open(tmp_path / "state", keep=5)
+        now, before = storage.latest(), storage.at(storage.height - 1)
+        verify(before.app_hash, b"height", before.get(b"height"), before.prove(b"height"))
+        whole = naive_root(dict(now.scan(b""))) == storage.app_hash == now.app_hash
+        former = naive_root(dict(before.scan(b""))) == before.app_hash
+        seen.append((whole and former, now.get(b"height"), storage.height >= said))
+        storage.close()
+
+    heights = [int(height or b"0") for _, height, _ in seen]
+    assert [(whole, durable) for whole, _, durable in seen] == [(True, True)] * KILLS
+    assert heights == sorted(heights)
