@@ -1,0 +1,205 @@
+"""Balances, payments and keys on real chains, proved to headers that real validators signed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from abci_chat.txs import identity as identity_txs
+from dchat.kernel import accounts
+from dchat.kernel.headers import validators_hash
+from dchat.kernel.ids import AccountId, ChainId, Height
+from dchat.kernel.light import TrustRoot
+from dchat.node import identity, network, rpc
+from dchat.node.chain import Order, open_chain
+from dchat.node.clock import SystemClock
+from dchat.node.identity import Identity
+from dchat.node.network import ChainEntry, NetworkFile
+from dchat.node.reader import MemoryTrustStore
+from tests.conftest import Ran
+from tests.e2e.solo import Solo
+from tests.fakes.consensus import genesis_bytes
+from tests.fakes.memory import BOB, Person
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+Dchat = Callable[..., Ran]
+PERIOD_S = 3600
+
+
+@dataclass
+class Net:
+    """Both chains running, their network file, and alice's identity file."""
+
+    folder: Path
+    alice: Identity
+    chat: Solo
+    currency: Solo
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "network.toml"
+
+    @property
+    def identity_file(self) -> Path:
+        return self.folder / "alice.json"
+
+    @property
+    def account(self) -> str:
+        return accounts.show_account(self.alice.account_id)
+
+
+def entry_of(solo: Solo, folder: Path) -> ChainEntry:
+    url = f"http://127.0.0.1:{solo.rpc_port}"
+
+    async def first() -> TrustRoot:
+        async with rpc.connect([url]) as client:
+            block = await client.light_block(Height(1))
+        hashed = validators_hash(block.validators)
+        return TrustRoot(ChainId(solo.chain_id), Height(1), block.header.time_ns, hashed)
+
+    return ChainEntry(folder / "genesis.json", bytes(32), (url,), (), trio.run(first), PERIOD_S)
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Net]:
+    folder = tmp_path_factory.mktemp("net")
+    alice = identity.create(folder / "alice.json", "node")
+    people = (Person(alice.child("account")), BOB)
+    solos = [
+        Solo(tmp_path_factory.mktemp("n"), module, genesis_bytes(people=people), chain_id)
+        for module, chain_id in (("abci_chat", "chat-1"), ("abci_currency", "currency-1"))
+    ]
+    net = Net(folder, alice, *solos)
+    [solo.start() for solo in solos]
+    [solo.wait_for_height(2) for solo in solos]
+    chat, currency = (entry_of(solo, folder) for solo in solos)
+    network.save(net.file, NetworkFile("test", (), chat, currency))
+    yield net
+    [solo.stop(signal.SIGKILL) for solo in solos]
+
+
+def read_json(ran: Ran) -> Any:
+    assert (ran.code, ran.err) == (0, "")
+    return json.loads(ran.out)
+
+
+def test_balance_is_proved_to_a_signed_header(net: Net, dchat: Dchat) -> None:
+    said = read_json(dchat("query", "balance", net.account, "--network", net.file, "--json"))
+
+    proof = said["proved_by"]
+    assert said["account"] == net.account
+    assert (proof["chain_id"], proof["signed_power_at_least"], proof["total_power"]) == (
+        "currency-1",
+        10,
+        10,
+    )
+    assert proof["state_after_block"] == proof["header"] - 1
+
+
+def test_payment_is_included_and_its_effect_proved(net: Net, dchat: Dchat) -> None:
+    to = accounts.show_account(BOB.id)
+
+    paid = read_json(
+        dchat(
+            *("tx", "send", "--identity", net.identity_file, "--network", net.file),
+            *("--to", to, "--amount", "0.25", "--json"),
+        )
+    )
+
+    bob = read_json(dchat("query", "balance", to, "--network", net.file, "--json"))
+    assert (paid["amount"], bob["balance"]) == ("0.25 DCHAT", "1.25 DCHAT")
+    assert paid["balance_proved_by"]["state_after_block"] >= paid["height"]
+    seen = read_json(dchat("query", "tx", paid["hash"], "--network", net.file, "--json"))
+    assert (seen["height"], seen["code"]) == (paid["height"], 0)
+
+
+def test_overdraft_is_refused_with_name_number_and_hint(net: Net, dchat: Dchat) -> None:
+    ran = dchat(
+        *("tx", "send", "--identity", net.identity_file, "--network", net.file),
+        *("--to", accounts.show_account(BOB.id), "--amount", "1000000"),
+    )
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("dchat: error: refused, InsufficientFunds (21): ")
+    assert ran.err.endswith("dchat: hint: lower the amount or fund the account\n")
+
+
+def test_identity_is_found_by_handle_with_proof(net: Net, dchat: Dchat) -> None:
+    record = identity_txs.RegisterIdentity(
+        handle="alice",
+        inbox_key=net.alice.public_key,
+        home_relays=("/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",),
+        prekey_hash=bytes(32),
+    )
+    family = identity_txs.REGISTER
+    order = Order(family.body(record), family.cost, net.alice.child("account"))
+
+    async def register() -> None:
+        entry = network.load(net.file).chat
+        async with open_chain(entry, MemoryTrustStore(), SystemClock()) as chain:
+            included = await chain.execute(order)
+            await chain.reader.latest(included.height)
+
+    trio.run(register)
+
+    said = read_json(dchat("query", "identity", "alice", "--network", net.file, "--json"))
+
+    assert (said["account"], said["public_key"]) == (net.account, net.alice.public_key.hex())
+    assert said["proved_by"]["chain_id"] == "chat-1"
+
+
+def test_unknown_handle_is_proved_absent(net: Net, dchat: Dchat) -> None:
+    ran = dchat("query", "identity", "nobody", "--network", net.file)
+
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("dchat: error: nobody has the handle 'nobody'\n")
+
+
+def test_trusting_query_says_that_nothing_was_checked(net: Net, dchat: Dchat) -> None:
+    said = read_json(
+        dchat("query", "balance", net.account, "--network", net.file, "--trust", "--json")
+    )
+
+    assert said["proved_by"] == "nothing: --trust was given"
+
+
+def test_any_block_is_verified_from_the_root(net: Net, dchat: Dchat) -> None:
+    said = read_json(dchat("query", "block", "2", "--network", net.file, "--json"))
+
+    assert (said["height"], said["validators"]) == (2, 1)
+
+
+@pytest.mark.parametrize("chain", ["chat", "currency"])
+def test_parameters_are_proved(net: Net, dchat: Dchat, chain: str) -> None:
+    said = read_json(dchat("query", "params", "--network", net.file, "--chain", chain, "--json"))
+
+    assert said["fee_per_1000_cost"] == 1000
+    assert said["proved_by"]["chain_id"] == f"{chain}-1"
+
+
+def test_false_root_of_trust_is_refused_on_a_real_chain(net: Net, dchat: Dchat) -> None:
+    good = network.load(net.file)
+    root = replace(good.currency.root, validators_hash=bytes(32))
+    file = net.folder / "false.toml"
+    network.save(file, replace(good, currency=replace(good.currency, root=root)))
+
+    ran = dchat("query", "balance", net.account, "--network", file)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "its validators differ from the root" in ran.err
+
+
+def test_account_never_seen_is_proved_empty(net: Net, dchat: Dchat) -> None:
+    stranger = accounts.show_account(AccountId(bytes(32)))
+
+    said = read_json(dchat("query", "account", stranger, "--network", net.file, "--json"))
+
+    assert (said["public_key"], said["nonce"], said["balance_base_units"]) == (None, 0, 0)
