@@ -46,15 +46,19 @@ class Noun:
 
 NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
     {
+        "devnet": Noun(
+            "dchat.cli.devnet",
+            "Run both chains, a relay and two funded users on this machine, until Ctrl-C.",
+        ),
         "keygen": Noun("dchat.cli.keygen", "Create an identity key file that only you can read."),
         "identity": Noun("dchat.cli.identity", "Look into identity key files."),
         "relay": Noun("dchat.cli.relay", "Run a relay: it keeps envelopes for their recipients."),
         "validator": Noun("dchat.cli.validator", "Run a node of both chains."),
+        "query": Noun("dchat.cli.query", "Ask the chains, and check their answers by proof."),
+        "tx": Noun("dchat.cli.tx", "Send transactions and wait for their blocks."),
         "genesis": Noun("dchat.cli.genesis", "Build and check genesis files."),
         "config": Noun("dchat.cli.config", "Look at settings."),
         "health": Noun("dchat.cli.health", "Ask a node for its health."),
-        "tx": Noun("dchat.cli.tx", "Send transactions and wait for their blocks."),
-        "query": Noun("dchat.cli.query", "Ask the chains, and check their answers by proof."),
     }
 )
 
