@@ -6,6 +6,7 @@ commitments refused, equation without cofactor. CometBFT judges votes by other r
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from nacl import bindings
@@ -16,6 +17,8 @@ from dchat.kernel.errors import ProtocolError
 PUBLIC_KEY_BYTES: Final = 32
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+_KEYS_REMEMBERED: Final = 65_536
+"""The check costs as much as a signature, and CheckTx asks again until an account has its key."""
 
 
 class SignatureInvalid(ProtocolError):
@@ -44,6 +47,7 @@ def verify(key: bytes, domain: bytes, message: bytes, signature: bytes) -> None:
         raise SignatureInvalid("signature does not match") from None
 
 
+@lru_cache(maxsize=_KEYS_REMEMBERED)
 def is_strong(key: bytes) -> bool:
     """Tell whether key is a canonical point of the prime-order group."""
     return len(key) == PUBLIC_KEY_BYTES and bindings.crypto_core_ed25519_is_valid_point(key)
