@@ -25,7 +25,7 @@ class Dialler(Protocol):
         """The host's own id."""
         ...
 
-    async def dial(self, peer_id: PeerId, addresses: Sequence[Address]) -> None:
+    async def dial(self, peer_id: PeerId, addresses: Sequence[Address], /) -> None:
         """Be connected with the peer, at once if it already is. Raises: PeerUnreachable."""
         ...
 

@@ -112,7 +112,7 @@ def test_garbage_costs_its_sender_the_session_and_nobody_else(relay_at: Start) -
     async def script() -> Any:
         with trio.fail_after(30):
             async with user_of(relay) as good, user_of(relay, peer_seed=b"q" * 32) as bad:
-                await bad._link.send(b"\xc1 not a message")
+                await bad.link.send(b"\xc1 not a message")
                 with pytest.raises(Exception, match="closed"):
                     await bad.answer()
                 return await good.deposit(good.envelope(b"1" * 32))

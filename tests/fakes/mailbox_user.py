@@ -31,7 +31,7 @@ class MailboxUser:
     """Speaks for the owner of `inbox_seed` and for senders; keeps Mail apart from answers."""
 
     def __init__(self, link: Link, hello: Hello, inbox_seed: bytes) -> None:
-        self._link = link
+        self.link = link
         self._inbox_seed = inbox_seed
         self.hello = hello
         self.session = SessionId(hello.relay_peer_id, hello.challenge)
@@ -57,17 +57,17 @@ class MailboxUser:
         )
 
     async def ask(self, request: Request) -> Answer:
-        await self._link.send(encode(request))
+        await self.link.send(encode(request))
         return await self.answer()
 
     async def answer(self) -> Answer:
-        while isinstance(answer := decode_answer(await self._link.receive()), Mail):
+        while isinstance(answer := decode_answer(await self.link.receive()), Mail):
             self.mail.append(answer)
         return answer
 
     async def next_mail(self) -> Mail:
         if not self.mail:
-            mail = decode_answer(await self._link.receive())
+            mail = decode_answer(await self.link.receive())
             assert isinstance(mail, Mail)
             return mail
         return self.mail.pop(0)
