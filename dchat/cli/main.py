@@ -50,6 +50,7 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
             "dchat.cli.devnet",
             "Run both chains, a relay and two funded users on this machine, until Ctrl-C.",
         ),
+        "user": Noun("dchat.cli.user", "Talk and pay in the terminal, or by lines from a pipe."),
         "keygen": Noun("dchat.cli.keygen", "Create an identity key file that only you can read."),
         "identity": Noun("dchat.cli.identity", "Look into identity key files."),
         "relay": Noun("dchat.cli.relay", "Run a relay: it keeps envelopes for their recipients."),

@@ -33,21 +33,21 @@ from dchat.client.core.contact import Contact
 from dchat.client.core.content import MAX_BODY
 from dchat.client.directory import Directory, UnknownHandle, addresses
 from dchat.client.events import Hub, Noticed, Subscription
-from dchat.client.ledger import Holding, Ledger, Settled
+from dchat.client.ledger import Holding, Ledger
 from dchat.client.mail import Mail
 from dchat.client.office import Office
 from dchat.client.post import Post
 from dchat.client.relays import Relays
 from dchat.client.store import Letter, Store
 from dchat.kernel import signing
-from dchat.kernel.errors import OperatorError
+from dchat.kernel.errors import OperatorError, RemoteProtocolError
 from dchat.kernel.ids import AccountId, Amount
 from dchat.kernel.light import TrustedBlock
-from dchat.node import rpc
+from dchat.node.chain import open_chain
 from dchat.node.clock import Clock, SystemClock
 from dchat.node.identity import Identity
-from dchat.node.network import ChainEntry, NetworkFile
-from dchat.node.reader import ChainReader, Trust
+from dchat.node.network import NetworkFile
+from dchat.node.rpc import Included
 from relay.net.address import Address
 from relay.net.host import open_host
 
@@ -77,11 +77,11 @@ class AlreadyKnownAs(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Tokens paid, in base units, and the transaction that did it."""
+    """Tokens paid, in base units, and the block's word on the transaction that did it."""
 
     to: Contact
     amount: Amount
-    settled: Settled
+    included: Included
 
 
 class Client:
@@ -120,7 +120,7 @@ class Client:
     async def register(self, handle: str) -> Contact:
         """Return our own entry once the chain proves it; nothing happens if it is there already.
 
-        Raises: AlreadyKnownAs, TransactionRefused, OperatorError.
+        Raises: AlreadyKnownAs, node.chain.Refused, OperatorError, RemoteProtocolError.
         """
         async with self._steward_turn:
             known = await self.handle()
@@ -163,7 +163,7 @@ class Client:
     async def pay(self, handle: str, amount: Amount) -> Payment:
         """Return once the tokens are the handle's, looked up afresh.
 
-        Raises: TransactionRefused, UnknownHandle, OperatorError.
+        Raises: node.chain.Refused, UnknownHandle, OperatorError, RemoteProtocolError.
         """
         contact = await self.look_up(handle)
         order = Transfer(contact.id, amount)
@@ -238,7 +238,7 @@ class Client:
             try:
                 await self._publish_changes()
                 await trio.sleep(STEWARD_S)
-            except OperatorError as fault:
+            except (OperatorError, RemoteProtocolError) as fault:
                 self._office.hub.tell(Noticed(f"our entry on chain is not up to date: {fault}"))
                 await trio.sleep(STEWARD_RETRY_S)
 
@@ -316,28 +316,21 @@ async def open_client(
 async def _connected(
     office: Office, network: NetworkFile, home: Sequence[Address]
 ) -> AsyncGenerator[Client]:
+    headers = _Headers(office.store)
     # A peer id of the day: the stable one would tell relays that two sessions are one person's
     async with (
-        rpc.connect(network.chat.rpc) as chat,
-        rpc.connect(network.currency.rpc) as currency,
+        open_chain(network.chat, headers, office.clock) as chat,
+        open_chain(network.currency, headers, office.clock) as currency,
         open_host(secrets.token_bytes(32)) as host,
         trio.open_nursery() as nursery,
     ):
-        chains = Chains(
-            _ledger(office, network.chat, chat), _ledger(office, network.currency, currency)
-        )
+        chains = Chains(Ledger(chat, office.identity), Ledger(currency, office.identity))
         relays = Relays(host, nursery)
         client = Client(office, chains, relays, home)
         relays.when_opened(client.relay_opened)
         await nursery.start(client.run)
         yield client
         nursery.cancel_scope.cancel()
-
-
-def _ledger(office: Office, entry: ChainEntry, chain: rpc.Chain) -> Ledger:
-    trust = Trust(entry.root, entry.trusting_period_s)
-    reader = ChainReader(chain, trust, office.clock, _Headers(office.store))
-    return Ledger(entry, chain, reader, office.identity)
 
 
 def _is_utf8(text: str) -> bool:
