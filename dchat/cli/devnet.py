@@ -21,7 +21,8 @@ from dchat.operator.estate import Estate
 DEFAULT_DIR: Final = Path("devnet")
 CLEAR: Final = "\r\x1b[2K"
 QUIET_EVERY: Final = 60
-"""Without a terminal, one status line in so many is printed."""
+"""Without a terminal, one status line in so many is printed, or in this many at the start."""
+EVERY_AT_START: Final = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -104,7 +105,7 @@ def _plain() -> Show:
 
     def status(line: str) -> None:
         nonlocal seen
-        if seen % QUIET_EVERY == 0:
+        if seen % (EVERY_AT_START if line.startswith("starting") else QUIET_EVERY) == 0:
             typer.echo(line)
         seen += 1
 
