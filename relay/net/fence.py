@@ -50,3 +50,24 @@ def contained(doing: str) -> Generator[None, None, None]:
     except Exception as error:
         # The fence round one peer: without it one bad byte ends the process.
         log.exception("peer_task_failed", doing=doing, kind=type(error).__name__)
+
+
+@contextmanager
+def lone_error() -> Generator[None, None, None]:
+    """Let an exception that is alone in its group leave as itself.
+
+    A nursery wraps even its own body's exception, and `except LinkClosed` round it would miss it.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        alone = _alone(group)
+        raise alone from alone.__cause__
+
+
+def _alone(error: BaseException) -> BaseException:
+    match error:
+        case BaseExceptionGroup(exceptions=(only,)):
+            return _alone(only)
+        case _:
+            return error

@@ -23,7 +23,7 @@ from libp2p.custom_types import TProtocol
 from dchat.kernel.errors import OperatorError, RemoteProtocolError
 from relay.net.address import Address, BadAddress, PeerId, parse_listen
 from relay.net.door import Door, source_of
-from relay.net.fence import PeerFailed, blamed_on_peer, contained
+from relay.net.fence import PeerFailed, blamed_on_peer, contained, lone_error
 from relay.net.limits import HostLimits
 from relay.net.muxer import Muxer
 from relay.net.stream import Stream
@@ -80,15 +80,16 @@ async def open_host(
     require_libp2p()
     bounds = limits or HostLimits()
     upstream = Upstream(seed, bounds)
-    async with upstream.run(listen_addrs=[]), trio.open_nursery() as nursery:
-        host = Host(upstream, nursery, bounds)
-        try:
-            if listen is not None:
-                await host.listen(parse_listen(listen))
-            host.announce(announce)
-            yield host
-        finally:
-            await host.close()
+    with lone_error():
+        async with upstream.run(listen_addrs=[]), trio.open_nursery() as nursery:
+            host = Host(upstream, nursery, bounds)
+            try:
+                if listen is not None:
+                    await host.listen(parse_listen(listen))
+                host.announce(announce)
+                yield host
+            finally:
+                await host.close()
 
 
 class Host:
@@ -131,12 +132,13 @@ class Host:
 
         async def handle(inner: INetStream) -> None:
             stream = Stream(inner, PeerId(str(inner.muxed_conn.peer_id)))
-            try:
-                await handler(stream)
-            except BaseException:
-                await stream.reset()
-                raise
-            await stream.close()
+            with contained(protocol):
+                try:
+                    await handler(stream)
+                except BaseException:
+                    await stream.reset()
+                    raise
+                await stream.close()
 
         self._upstream.set_stream_handler(TProtocol(protocol), handle)
 
@@ -155,7 +157,7 @@ class Host:
             if attempt.muxer is not None and await self._settle(attempt.muxer):
                 return
         if attempt.muxer is not None:
-            attempt.muxer.wire.abort()
+            attempt.muxer.abort()
             attempt.reasons.append("refused after the handshake")
         if scope.cancelled_caught:
             attempt.reasons.append(f"no answer within {timeout_s} s")
@@ -189,7 +191,7 @@ class Host:
                 for muxer in self._upstream.muxers():
                     nursery.start_soon(_part, muxer)
         for muxer in self._upstream.muxers():
-            muxer.wire.abort()
+            muxer.abort()
         self._nursery.cancel_scope.cancel()
 
     async def listen(self, at: Address) -> None:
@@ -229,7 +231,7 @@ class Host:
             attempt.reasons.append(f"{address}: {error}")
             return
         if attempt.muxer is not None:
-            muxer.wire.abort()
+            muxer.abort()
             return
         attempt.muxer = muxer
         race.cancel()

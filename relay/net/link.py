@@ -22,8 +22,9 @@ import trio
 from dchat.kernel.errors import RemoteProtocolError
 from relay.core.frames import FrameReader, OversizedFrame, encode_frame
 from relay.net.address import PeerId
+from relay.net.fence import lone_error
 from relay.net.muxer import MAX_PIECE
-from relay.net.stream import Stream, StreamClosed
+from relay.net.stream import StreamClosed
 
 
 class LinkClosed(RemoteProtocolError):
@@ -32,6 +33,28 @@ class LinkClosed(RemoteProtocolError):
 
 class LinkStalled(LinkClosed):
     """The peer read nothing for too long while the queue was full; the link is closed."""
+
+
+class ByteStream(Protocol):
+    """What a link needs below it; see Stream."""
+
+    peer_id: PeerId
+
+    async def read(self) -> bytes:
+        """Return some bytes, none at the end. Raises: StreamClosed."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send all of it. Raises: StreamClosed."""
+        ...
+
+    async def close(self) -> None:
+        """Finish writing; never raises."""
+        ...
+
+    async def reset(self) -> None:
+        """Drop the stream at once; never raises."""
+        ...
 
 
 class Link(Protocol):
@@ -73,27 +96,30 @@ class LinkLimits:
 
 
 @asynccontextmanager
-async def open_link(stream: Stream, limits: LinkLimits | None = None) -> AsyncGenerator[Link, None]:
+async def open_link(
+    stream: ByteStream, limits: LinkLimits | None = None
+) -> AsyncGenerator[Link, None]:
     """Run a link over the stream while the block runs.
 
     Leaving the block closes it: flushing at its end, at once on an exception.
     """
     link = StreamLink(stream, limits or LinkLimits())
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(link.write_queued)
-        try:
-            yield link
-        except BaseException:
-            await link.break_off()
-            raise
-        await link.aclose()
-        nursery.cancel_scope.cancel()
+    with lone_error():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(link.write_queued)
+            try:
+                yield link
+            except BaseException:
+                await link.break_off()
+                raise
+            await link.aclose()
+            nursery.cancel_scope.cancel()
 
 
 class StreamLink:
     """The Link over a libp2p stream. Made by `open_link`."""
 
-    def __init__(self, stream: Stream, limits: LinkLimits) -> None:
+    def __init__(self, stream: ByteStream, limits: LinkLimits) -> None:
         self._stream = stream
         self._limits = limits
         self._queue: deque[bytes] = deque()
@@ -168,6 +194,7 @@ class StreamLink:
         try:
             chunk = await self._stream.read()
         except StreamClosed as error:
+            await self.break_off()
             raise LinkClosed(str(error)) from error
         if not chunk:
             raise LinkClosed("the peer closed the link")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Final
+from typing import Final, cast
 
 import libp2p.stream_muxer.yamux.yamux as upstream
 import trio
@@ -36,15 +36,24 @@ class FixedWindowStream(upstream.YamuxStream):
 
     Credit goes back in halves of the window: one update per 128 KiB instead of one per read, and
     no growth to 16 MiB that a peer could fill. A cancelled read loses nothing; a cancelled write
-    has sent whole pieces or none.
+    has sent whole pieces or none. `is_wanted` is False once nobody will read it: what arrives then
+    is dropped.
     """
 
     conn: Muxer
+    _credit: trio.lowlevel.ParkingLot
+    _window: int
+    is_wanted: bool
 
-    def __init__(self, stream_id: int, conn: upstream.Yamux, is_initiator: bool) -> None:  # noqa: FBT001 -- upstream's signature
-        self._credit = trio.lowlevel.ParkingLot()
-        self._window = 0
-        super().__init__(stream_id, conn, is_initiator)
+    @classmethod
+    def adopt(cls, stream: upstream.YamuxStream) -> FixedWindowStream:
+        """Make a stream that upstream has just created one of these; it is the same object."""
+        stream.__class__ = cls
+        ours = cast("FixedWindowStream", stream)
+        ours._credit = trio.lowlevel.ParkingLot()
+        ours.is_wanted = True
+        ours._window = vars(stream).pop("send_window")
+        return ours
 
     @property
     def send_window(self) -> int:
@@ -98,7 +107,11 @@ class FixedWindowStream(upstream.YamuxStream):
             await self.send_window_update(credit)
 
 
-upstream.YamuxStream = FixedWindowStream  # no other seam; the version is pinned
+class _Streams(dict[int, upstream.YamuxStream]):
+    """The muxer's table of streams. Upstream offers no other place to bring in our class."""
+
+    def __setitem__(self, stream_id: int, stream: upstream.YamuxStream) -> None:
+        super().__setitem__(stream_id, FixedWindowStream.adopt(stream))
 
 
 class Muxer(upstream.Yamux):
@@ -106,6 +119,7 @@ class Muxer(upstream.Yamux):
 
     def __init__(self, secured: ISecureConn, wire: Wire, limits: HostLimits) -> None:
         super().__init__(secured, secured.get_remote_peer(), secured.is_initiator)
+        self.streams = _Streams()
         self.wire = wire
         self.limits = limits
         self.remote = PeerId(str(self.peer_id))
@@ -138,9 +152,14 @@ class Muxer(upstream.Yamux):
                 return stream
             await stream.reset()
 
+    def abort(self) -> None:
+        """Close the socket; the connection counts as gone from here on."""
+        self.event_shutting_down.set()
+        self.wire.abort()
+
     async def hang_up(self) -> None:
         """Close the socket and wake everyone who waits on this connection."""
-        self.wire.abort()
+        self.abort()
         await self._cleanup_on_error()
 
     async def _cleanup_on_error(self) -> None:
@@ -161,9 +180,24 @@ class Muxer(upstream.Yamux):
             if silent_s >= self.limits.dead_after_s:
                 await self.hang_up()
                 return
+            self._forget_gone_streams()
             await self._ping()
 
     async def _read_data_body(self, length: int) -> bytes:
+        for stream_id, stream in self.streams.items():
+            if not cast("FixedWindowStream", stream).is_wanted:
+                self.stream_buffers[stream_id].clear()
         if self.buffered() + length > self.limits.max_buffered:
             raise ReceiveBufferFull
         return await super()._read_data_body(length)
+
+    def _finalize_stream_locked(self, stream: upstream.YamuxStream, *, fully_closed: bool) -> None:
+        # Upstream keeps what nobody can read any more, and its stream's place, for a minute.
+        if stream.reset_received or not cast("FixedWindowStream", stream).is_wanted:
+            self.stream_buffers.get(stream.stream_id, bytearray()).clear()
+        super()._finalize_stream_locked(stream, fully_closed=fully_closed)
+
+    def _forget_gone_streams(self) -> None:
+        # A reader that a reset woke puts its event back after the stream has left the table.
+        for stream_id in self.stream_events.keys() - self.streams.keys():
+            del self.stream_events[stream_id]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import cast
 
 import trio
 from libp2p.abc import INetStream
 from libp2p.network.stream.exceptions import StreamEOF
+from libp2p.network.stream.net_stream import NetStream
 
 from dchat.kernel.errors import RemoteProtocolError
 from relay.net.address import PeerId
 from relay.net.fence import PeerFailed, blamed_on_peer
+from relay.net.muxer import FixedWindowStream
 
 
 class StreamClosed(RemoteProtocolError):
@@ -24,6 +27,7 @@ class Stream:
 
     def __init__(self, inner: INetStream, peer_id: PeerId) -> None:
         self._inner = inner
+        self._muxed = cast("FixedWindowStream", cast("NetStream", inner).muxed_stream)
         self.peer_id = peer_id
 
     async def read(self, max_bytes: int = 65536) -> bytes:
@@ -35,6 +39,8 @@ class Stream:
             try:
                 return await self._inner.read(max_bytes)
             except StreamEOF:
+                if self._muxed.reset_received:
+                    raise  # upstream says "end" of a stream that was cut off as well
                 return b""
 
     async def write(self, data: bytes) -> None:
@@ -50,7 +56,8 @@ class Stream:
             raise
 
     async def close(self) -> None:
-        """Say that nothing more will be written, and let go."""
+        """Say that nothing more will be written, and drop what may still come."""
+        self._muxed.is_wanted = False
         with _uncancelled(), suppress(StreamClosed), _closed_on_failure():
             await self._inner.close()
 

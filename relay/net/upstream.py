@@ -16,6 +16,7 @@ from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify_push.identify_push import ID_PUSH
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.swarm import Swarm
@@ -56,6 +57,7 @@ class Upstream(BasicHost):
         self._addresses: Callable[[], tuple[Address, ...]] = tuple
         self._upgrader = TransportUpgrader({NOISE_ID: _noise(key)}, {TProtocol(YAMUX_ID): Muxer})
         self.swarm = Swarm(identity, peers, self._upgrader, [], connection_config=_config(limits))
+        self.swarm.auto_connector = _Idle(self.swarm)
         super().__init__(self.swarm)
         # A peer's identify push is one more parser for strangers to reach, and we use none of it.
         self.remove_stream_handler(ID_PUSH)
@@ -73,7 +75,8 @@ class Upstream(BasicHost):
     def muxers(self, peer_id: PeerId | None = None) -> list[Muxer]:
         """Return the live connections, oldest first; with one peer if named."""
         peer = None if peer_id is None else ID.from_base58(peer_id)
-        return [cast("Muxer", conn.muxed_conn) for conn in self.swarm.get_connections(peer)]
+        every = [cast("Muxer", conn.muxed_conn) for conn in self.swarm.get_connections(peer)]
+        return [each for each in every if not each.event_shutting_down.is_set()]
 
     async def shake_hands(self, wire: Wire, expected: PeerId | None) -> Muxer:
         """Agree on Noise and yamux; `expected` is whom we dialled, None if we were dialled.
@@ -101,6 +104,13 @@ class Upstream(BasicHost):
     def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:
         # Upstream would ask every peer who it is, in a task whose failure ends the process.
         del peer_id, reason
+
+
+class _Idle(AutoConnector):
+    """Upstream would dial whoever it has an address of whenever it has few connections."""
+
+    async def maybe_connect(self) -> None:
+        """Leave it to `Host.dial`."""
 
 
 def require_libp2p() -> None:
