@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dchat.kernel import signing
 from dchat.kernel.ids import EpochMs
 from relay.core.access import Access, Purpose, SessionId, grant, mailbox_id, subject_of
 from relay.core.envelope import SIZE_CLASSES, Envelope
@@ -35,6 +36,7 @@ class MailboxUser:
         self._inbox_seed = inbox_seed
         self.hello = hello
         self.session = SessionId(hello.relay_peer_id, hello.challenge)
+        self.mailbox = mailbox_id(signing.public_key(inbox_seed), EPOCH)
         self.mail: list[Mail] = []
 
     @classmethod
@@ -42,10 +44,6 @@ class MailboxUser:
         hello = decode_answer(await link.receive())
         assert isinstance(hello, Hello)
         return cls(link, hello, inbox_seed)
-
-    @property
-    def mailbox(self) -> bytes:
-        return mailbox_id(self.access(Purpose.PULL).inbox_key, EPOCH)
 
     def access(self, purpose: Purpose, subject: bytes = b"") -> Access:
         return grant(self._inbox_seed, self.session, purpose, EPOCH, subject)

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from relay.core.refusals import EXPLANATIONS, Refusal
 
+HOUSE = Path(__file__).parents[3]
 FROZEN = {
     "BAD_SIZE": 1,
     "EXPIRED": 2,
@@ -36,3 +41,10 @@ def test_no_code_ever_changes() -> None:
 def test_every_code_is_explained_with_what_to_do_next() -> None:
     assert list(EXPLANATIONS) == list(Refusal)
     assert [text for text in EXPLANATIONS.values() if not 20 <= len(text.encode()) <= 200] == []
+
+
+@pytest.mark.parametrize("refusal", Refusal)
+def test_every_code_stands_in_the_docs_as_the_relay_says_it(refusal: Refusal) -> None:
+    row = f"| {refusal.value} | {refusal.name.lower()} | {EXPLANATIONS[refusal]} |"
+
+    assert row in (HOUSE / "docs" / "relays.md").read_text().splitlines()
