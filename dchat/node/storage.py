@@ -1,12 +1,13 @@
 """One chain's state on disk: a version per block, committed whole or not at all.
 
     "m"              what is stored: format, version, height, app hash, oldest readable height
-    "v" | key        the value at a state key, latest version
-    "p" | name       a page of the authenticated tree, latest version
+    "v" | key        u64be height | value    of a state key, latest version
+    "p" | name       u64be height | page     of the authenticated tree, latest version
     "u" | ...        the undo log of the last blocks (`stores/undo.py`)
 
 A block's writes reach the disk in one synced batch, so after a crash the store holds the state
-before or after it. An older version is the latest one with the undo log laid over it.
+before or after it. The height in front is that of the block that wrote the entry: an older
+version is read by following the undo log from there, as far back as the entry is too new.
 Source: ADR 3.
 """
 
@@ -32,15 +33,15 @@ from dchat.node.stores.backend import (
     Tuning,
     Write,
 )
-from dchat.node.stores.cache import PageCache
-from dchat.node.stores.view import PAGE, VALUE, Pages, StateView
+from dchat.node.stores.cache import Memo, PageCache
+from dchat.node.stores.view import PAGE, STAMP_SIZE, VALUE, StateView, stamp_of
 
 FORMAT: Final = "dchat-state"
 VERSION: Final = 1
 DEFAULT_KEEP: Final = 100
 # A shorter history is reached step by step, so that no single commit has to wait for it.
 PRUNED_PER_COMMIT: Final = 8
-DEFAULTPAGE_CACHE_BYTES: Final = 192 << 20
+DEFAULT_PAGE_CACHE_BYTES: Final = 192 << 20
 BACKENDS: Final[Mapping[str, Callable[[Path, Tuning], Backend]]] = {"leveldb": leveldb.open_store}
 
 _META: Final = b"m"
@@ -95,21 +96,24 @@ class Staged:
 
 
 class _CachedPages:
-    """The latest pages, by way of the cache."""
+    """The latest pages, by way of the cache; remembers when each one asked for was written."""
 
-    __slots__ = ("_cache", "_reader")
+    __slots__ = ("_cache", "_reader", "stamps")
 
     def __init__(self, reader: Reader, cache: PageCache) -> None:
         self._reader = reader
         self._cache = cache
+        self.stamps: dict[bytes, bytes] = {}
 
     def get(self, page_key: bytes, /) -> bytes | None:
-        page = self._cache.get(page_key)
-        if page is None:
-            page = self._reader.get(PAGE + page_key)
-            if page is not None:
-                self._cache.put(page_key, page)
-        return page
+        entry = self._cache.get(page_key)
+        if entry is None:
+            entry = self._reader.get(PAGE + page_key)
+            if entry is None:
+                return None
+            self._cache.put(page_key, entry)
+        self.stamps[page_key] = entry[:STAMP_SIZE]
+        return entry[STAMP_SIZE:]
 
 
 class Storage:
@@ -120,7 +124,7 @@ class Storage:
         self._keep = keep
         self._cache = PageCache(page_cache_bytes)
         self._changing = Lock()
-        self._committed = _Committed(meta, backend.snapshot())
+        self._committed = _Committed(meta, Memo(backend.snapshot()))
 
     @staticmethod
     def open(
@@ -128,7 +132,7 @@ class Storage:
         backend: str = "leveldb",
         keep: int = DEFAULT_KEEP,
         tuning: Tuning | None = None,
-        page_cache_bytes: int = DEFAULTPAGE_CACHE_BYTES,
+        page_cache_bytes: int = DEFAULT_PAGE_CACHE_BYTES,
     ) -> Storage:
         """Return the state in directory path, which is created if it is empty or not there.
 
@@ -143,7 +147,7 @@ class Storage:
     def over(
         backend: Backend,
         keep: int = DEFAULT_KEEP,
-        page_cache_bytes: int = DEFAULTPAGE_CACHE_BYTES,
+        page_cache_bytes: int = DEFAULT_PAGE_CACHE_BYTES,
     ) -> Storage:
         """Return the state in an open backend, which is closed if that fails.
 
@@ -176,7 +180,7 @@ class Storage:
     def latest(self) -> StateView:
         """Return the latest committed state."""
         committed = self._committed
-        return StateView(committed.reader, committed.meta.height, ())
+        return StateView(committed.reader, committed.meta.height, committed.meta.height)
 
     def at(self, height: int) -> StateView:
         """Return the state after the block at height. Raises: HeightUnavailable."""
@@ -184,7 +188,7 @@ class Storage:
         meta = committed.meta
         if not meta.oldest <= height <= meta.height:
             raise HeightUnavailable(height, meta.oldest, meta.height)
-        return StateView(committed.reader, height, range(height + 1, meta.height + 1))
+        return StateView(committed.reader, height, meta.height)
 
     def stage(self, height: int, writes: Mapping[bytes, bytes | None]) -> Staged:
         """Return the state after the next block; nothing is written.
@@ -197,19 +201,22 @@ class Storage:
             committed = self._committed
             if committed.meta.height and height != committed.meta.height + 1:
                 raise LocalProtocolError(f"cannot stage height {height} on {committed.meta.height}")
-            update = tree.update(_CachedPages(committed.reader, self._cache), writes)
+            pages = _CachedPages(committed.reader, self._cache)
+            update = tree.update(pages, writes)
+        stamp = stamp_of(height)
         changed: dict[bytes, bytes | None] = {}
         replaced: dict[bytes, bytes | None] = {}
         get = committed.reader.get
         for key, value in writes.items():
             name = VALUE + key
             old = get(name)
-            if old != value:
-                changed[name] = value
+            if value != (old if old is None else old[STAMP_SIZE:]):
+                changed[name] = value if value is None else stamp + value
                 replaced[name] = old
         for key, page in update.pages.items():
-            changed[PAGE + key] = page
-            replaced[PAGE + key] = update.undo[key]
+            undone = update.undo[key]
+            changed[PAGE + key] = page if page is None else stamp + page
+            replaced[PAGE + key] = undone if undone is None else pages.stamps[key] + undone
         return Staged(height, update.root, committed, changed, replaced)
 
     def commit(self, staged: Staged) -> None:
@@ -223,7 +230,8 @@ class Storage:
                 raise LocalProtocolError(f"height {staged.height} was not staged on this state")
             meta = self._next_meta(staged)
             self._backend.write(self._batch(staged, meta))
-            self._committed = _Committed(meta, self._backend.snapshot())
+            memo = Memo(self._backend.snapshot(), staged.writes)
+            self._committed = _Committed(meta, memo)
             self._remember(staged.writes)
 
     def close(self) -> None:
@@ -276,7 +284,7 @@ def _recover(backend: Backend) -> _Meta:
         meta = _decode(data, backend.where)
     except CodecError as fault:
         raise StoreDamaged(f"the store in {backend.where} has a damaged head: {fault}") from fault
-    root = tree.root(Pages(lambda key: backend.get(PAGE + key)))
+    root = StateView(backend, meta.height, meta.height).app_hash
     if root != meta.app_hash:
         raise StoreDamaged(
             f"the store in {backend.where} is damaged: height {meta.height} has app hash"

@@ -1,15 +1,20 @@
-"""Pages of the latest committed tree, kept in memory up to a bound; only the committer reads it."""
+"""What is kept in memory of the latest version, up to a bound: pages, and what was read of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Final
+
+from dchat.node.stores.backend import Reader
+
+MAX_MEMO_BYTES: Final = 16 << 20
 
 # Beside the page itself: two byte-string heads, the name, a slot of the dictionary.
 ENTRY_BYTES: Final = 200
 
 
 class PageCache:
-    """Least recently used pages go first. Not thread-safe: its owner holds a lock."""
+    """Pages for the committer alone: the least recently used go first. Not thread-safe."""
 
     __slots__ = ("_pages", "limit_bytes", "used_bytes")
 
@@ -38,3 +43,42 @@ class PageCache:
         page = self._pages.pop(name, None)
         if page is not None:
             self.used_bytes -= len(page) + ENTRY_BYTES
+
+
+class Memo:
+    """A reader of one version that remembers what was asked, until its bound is reached.
+
+    A block's checks, its execution and its record of old values ask for the same keys. One version
+    never changes, so nothing is ever invalidated: the next one gets a memo of its own. Safe in any
+    thread: at worst two of them ask the same.
+    """
+
+    __slots__ = ("_known", "_reader", "_room_bytes")
+
+    def __init__(
+        self,
+        reader: Reader,
+        known: Mapping[bytes, bytes | None] | None = None,
+        limit_bytes: int = MAX_MEMO_BYTES,
+    ) -> None:
+        """Read from reader; known is what the block before has just written."""
+        self._reader = reader
+        self._known = dict(known or {})
+        self._room_bytes = limit_bytes
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at key, None where there is none. Raises: StoreDamaged."""
+        try:
+            return self._known[key]
+        except KeyError:
+            value = self._reader.get(key)
+        if self._room_bytes > 0:
+            self._known[key] = value
+            self._room_bytes -= len(key) + len(value or b"") + ENTRY_BYTES
+        return value
+
+    def entries(
+        self, start: bytes, stop: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield what lies in start <= key < stop, always from the reader."""
+        return self._reader.entries(start, stop, reverse=reverse)

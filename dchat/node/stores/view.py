@@ -8,23 +8,32 @@ from typing import Final
 from dchat.kernel.merkle import patch, tree
 from dchat.kernel.merkle.proof import Proof, prove
 from dchat.node.stores import undo
-from dchat.node.stores.backend import Reader, prefix_end
+from dchat.node.stores.backend import Reader, StoreDamaged, prefix_end
 
 # What the names of values and of pages begin with, in the store and in its undo log.
 VALUE: Final = b"v"
 PAGE: Final = b"p"
+# What every entry begins with: the height of the block that wrote it, u64be.
+STAMP_SIZE: Final = 8
+
+
+def stamp_of(height: int) -> bytes:
+    """Return what the entries that the block at height writes begin with."""
+    return height.to_bytes(STAMP_SIZE, "big")
 
 
 class StateView:
     """The state after one block; it stays as it is while later blocks are committed."""
 
-    __slots__ = ("_pages", "_reader", "_undone", "height")
+    __slots__ = ("_latest", "_pages", "_reader", "_stamp", "height")
 
-    def __init__(self, reader: Reader, height: int, undone: Iterable[int]) -> None:
+    def __init__(self, reader: Reader, height: int, latest: int) -> None:
+        """Read the state after the block at height from a store whose latest block is given."""
         self.height = height
+        self._latest = latest
         self._reader = reader
-        self._undone = tuple(undone)
-        self._pages = Pages(self._page)
+        self._stamp = stamp_of(height)
+        self._pages = _Pages(self._page)
 
     @property
     def app_hash(self) -> bytes:
@@ -33,7 +42,13 @@ class StateView:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none."""
-        return self._read(VALUE + key)
+        name = VALUE + key
+        entry = self._reader.get(name)
+        if entry is not None and entry[:STAMP_SIZE] <= self._stamp:
+            return entry[STAMP_SIZE:]
+        for older in self._versions(name, entry):
+            entry = older
+        return None if entry is None else entry[STAMP_SIZE:]
 
     def prove(self, key: bytes) -> Proof:
         """Return the proof of what get(key) returns, against app_hash."""
@@ -43,37 +58,61 @@ class StateView:
         """Yield every entry whose key begins with prefix, in ascending order of key."""
         start, stop = VALUE + prefix, prefix_end(VALUE + prefix)
         older: dict[bytes, bytes | None] = {}
-        for height in self._undone:
+        for height in range(self.height + 1, self._latest + 1):
             for name, old in undo.between(self._reader, height, start, stop):
                 older.setdefault(name, old)
-        for name, value in _overlaid(self._reader.entries(start, stop), older):
-            yield name[1:], value
-
-    def _read(self, name: bytes) -> bytes | None:
-        for height in self._undone:
-            found = undo.find(self._reader, height, name)
-            if found is not None:
-                return found[1]
-        return self._reader.get(name)
+        for name, entry in _overlaid(self._reader.entries(start, stop), older):
+            yield name[len(VALUE) :], entry[STAMP_SIZE:]
 
     def _page(self, page_key: bytes) -> bytes | None:
-        """Return the page as it was: patches lead back to it, or up to where it began anew."""
+        """Return the page as it was: patches lead back to it from the latest one."""
         name = PAGE + page_key
+        entry = self._reader.get(name)
+        if entry is not None and entry[:STAMP_SIZE] <= self._stamp:
+            return entry[STAMP_SIZE:]
         patches: list[bytes] = []
-        for height in self._undone:
-            found = undo.find(self._reader, height, name)
+        there = entry is not None
+        for older in self._versions(name, entry):
+            there = older is not None
+            if older is None:
+                patches.clear()
+            else:
+                patches.append(older[STAMP_SIZE:])
+        page = b"" if entry is None else entry[STAMP_SIZE:]
+        return patch.restore(page, len(page_key), patches) if there else None
+
+    def _versions(self, name: bytes, entry: bytes | None) -> Iterator[bytes | None]:
+        """Yield what each newer block replaced under name, the latest first.
+
+        An entry names the block that wrote it, so only where there is none are blocks searched.
+        Raises: StoreDamaged if the log lacks what it must hold.
+        """
+        height = self._latest + 1
+        while entry is None or entry[:STAMP_SIZE] > self._stamp:
+            if entry is None:
+                heights = range(height - 1, self.height, -1)
+            else:
+                heights = range(int.from_bytes(entry[:STAMP_SIZE], "big"), height)[:1]
+            found = self._last_replaced(name, heights)
+            if found is None and entry is None:
+                return
             if found is None:
-                continue
-            if found[1] is None:
-                return None
-            patches.append(found[1])
-            if patch.is_whole(found[1]):
-                return patch.restore(b"", len(page_key), patches[::-1])
-        page = self._reader.get(name)
-        return page if page is None else patch.restore(page, len(page_key), patches[::-1])
+                raise StoreDamaged(f"the undo log lacks an entry that it must hold: {name!r}")
+            height, entry = found
+            yield entry
+
+    def _last_replaced(
+        self, name: bytes, heights: Iterable[int]
+    ) -> tuple[int, bytes | None] | None:
+        """Return the first of the heights that replaced name, and what was there before."""
+        for height in heights:
+            found = undo.find(self._reader, height, name)
+            if found is not None:
+                return height, found[1]
+        return None
 
 
-class Pages:
+class _Pages:
     """The tree's pages behind any way to read one."""
 
     __slots__ = ("_read",)
@@ -82,7 +121,6 @@ class Pages:
         self._read = read
 
     def get(self, page_key: bytes, /) -> bytes | None:
-        """Return the page with this name, None where there is none."""
         return self._read(page_key)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dchat.node.stores.cache import ENTRY_BYTES, PageCache
+from dchat.node.stores.cache import ENTRY_BYTES, Memo, PageCache
+from tests.fakes.memory_store import MemoryStore
 
 PAGE = bytes(1000)
 
@@ -56,3 +57,30 @@ def test_dropping_what_is_not_there_does_nothing() -> None:
     cache.drop(b"b")
 
     assert cache.used_bytes == len(PAGE) + ENTRY_BYTES
+
+
+def test_a_memo_asks_once_for_what_is_there_and_what_is_not() -> None:
+    store = MemoryStore({b"a": b"1"})
+    memo = Memo(store)
+    first = (memo.get(b"a"), memo.get(b"b"))
+
+    store.write([(b"a", b"2"), (b"b", b"2")])
+
+    assert (first, memo.get(b"a"), memo.get(b"b")) == ((b"1", None), b"1", None)
+
+
+def test_a_memo_knows_what_the_block_before_wrote() -> None:
+    memo = Memo(MemoryStore({}), {b"a": b"1", b"b": None})
+
+    assert (memo.get(b"a"), memo.get(b"b")) == (b"1", None)
+
+
+def test_a_full_memo_goes_on_asking() -> None:
+    store = MemoryStore({b"a": bytes(1000), b"b": b"1"})
+    memo = Memo(store, limit_bytes=500)
+    memo.get(b"a")
+    memo.get(b"b")
+
+    store.write([(b"a", b"2"), (b"b", b"2")])
+
+    assert (memo.get(b"a"), memo.get(b"b")) == (bytes(1000), b"2")

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pytest
+
 from dchat.kernel.merkle.proof import verify
 from dchat.kernel.merkle.tree import update
 from dchat.node.stores import undo
-from dchat.node.stores.view import PAGE, VALUE, StateView
+from dchat.node.stores.backend import StoreDamaged
+from dchat.node.stores.view import PAGE, VALUE, StateView, stamp_of
 from tests.fakes.memory_store import MemoryStore
 
-BEFORE: dict[bytes, bytes | None] = {b"a": b"1", b"b": b"1", b"c": b"1"}
-CHANGE: dict[bytes, bytes | None] = {b"a": None, b"bb": b"2", b"c": b"3"}
+Entries = dict[bytes, bytes | None]
+BEFORE: Entries = {b"a": b"1", b"b": b"1", b"c": b"1"}
+CHANGE: Entries = {b"a": None, b"bb": b"2", b"c": b"3"}
 
 
-def named(head: bytes, written: dict[bytes, bytes | None]) -> dict[bytes, bytes | None]:
-    return {head + key: value for key, value in written.items()}
+def named(height: int, head: bytes, entries: Mapping[bytes, bytes | None]) -> Entries:
+    stamp = stamp_of(height)
+    return {head + key: None if it is None else stamp + it for key, it in entries.items()}
 
 
 def two_blocks() -> MemoryStore:
@@ -20,15 +27,15 @@ def two_blocks() -> MemoryStore:
     pages = {key: page for key, page in first.pages.items() if page is not None}
     second = update(pages, CHANGE)
     store = MemoryStore({})
-    store.write((named(VALUE, BEFORE) | named(PAGE, dict(first.pages))).items())
-    store.write((named(VALUE, CHANGE) | named(PAGE, dict(second.pages))).items())
+    store.write((named(1, VALUE, BEFORE) | named(1, PAGE, first.pages)).items())
+    store.write((named(2, VALUE, CHANGE) | named(2, PAGE, second.pages)).items())
     old = {key: BEFORE.get(key) for key in CHANGE}
-    store.write(undo.record(2, named(VALUE, old) | named(PAGE, dict(second.undo))))
+    store.write(undo.record(2, named(1, VALUE, old) | named(1, PAGE, second.undo)))
     return store
 
 
 def test_the_latest_state_is_what_the_store_holds() -> None:
-    view = StateView(two_blocks(), 2, ())
+    view = StateView(two_blocks(), 2, 2)
 
     assert (list(view.scan(b"")), view.get(b"a")) == (
         [(b"b", b"1"), (b"bb", b"2"), (b"c", b"3")],
@@ -37,7 +44,7 @@ def test_the_latest_state_is_what_the_store_holds() -> None:
 
 
 def test_an_older_state_has_the_undo_log_laid_over_it() -> None:
-    view = StateView(two_blocks(), 1, (2,))
+    view = StateView(two_blocks(), 1, 2)
 
     assert (list(view.scan(b"")), view.get(b"a")) == (
         [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")],
@@ -46,7 +53,7 @@ def test_an_older_state_has_the_undo_log_laid_over_it() -> None:
 
 
 def test_an_older_state_has_its_own_root_and_proofs() -> None:
-    view = StateView(two_blocks(), 1, (2,))
+    view = StateView(two_blocks(), 1, 2)
 
     verify(view.app_hash, b"bb", None, view.prove(b"bb"))
 
@@ -54,6 +61,14 @@ def test_an_older_state_has_its_own_root_and_proofs() -> None:
 
 
 def test_a_scan_under_a_prefix_leaves_out_the_rest() -> None:
-    view = StateView(two_blocks(), 2, ())
+    view = StateView(two_blocks(), 2, 2)
 
     assert [key for key, _ in view.scan(b"b")] == [b"b", b"bb"]
+
+
+def test_a_log_with_a_hole_is_found_out() -> None:
+    store = two_blocks()
+    store.write([(key, None) for key in undo.keys_of(store, 2)])
+
+    with pytest.raises(StoreDamaged, match="undo log lacks"):
+        StateView(store, 1, 2).get(b"c")

@@ -1,0 +1,167 @@
+"""The state tree: blocks of 2,000 changed keys, look-ups with proof, disk and memory.
+
+`just bench tree` measures at 10^4 and 10^5 leaves, `just bench tree 1000000` at a number of your
+own (10^6 takes three minutes). The last line is one JSON object for the last of the numbers.
+
+A block is staged (tree and old values, no write) and committed (one synced batch). The peer is the
+same 2,000 changes on the same state, staged one key at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from statistics import median, quantiles
+
+from dchat.kernel.codec import pack
+from dchat.node.storage import StateView, Storage
+
+BLOCK = 2_000
+WARM_UP = 3
+BLOCKS = 12
+LOOK_UPS = 2_000
+VALUE_BYTES = 90
+DEFAULT_LEAVES = (10_000, 100_000)
+
+Changes = dict[bytes, bytes | None]
+
+
+def main() -> None:
+    """Measure at every number of leaves named on the command line."""
+    counts = [int(word.replace("_", "")) for word in sys.argv[1:]] or DEFAULT_LEAVES
+    report: dict[str, object] = {}
+    for leaves in counts:
+        report = measure(leaves)
+        print(", ".join(f"{name} {value}" for name, value in report.items()))
+    print(json.dumps(report))
+
+
+def measure(leaves: int) -> dict[str, object]:
+    """Return the figures for a state of this many leaves, in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="dchat-tree-") as place:
+        storage = Storage.open(Path(place) / "state")
+        built_s = timed(lambda: fill(storage, leaves))
+        chance = Random(leaves)
+        timings = [block_us(storage, chance, leaves) for _ in range(WARM_UP + BLOCKS)][WARM_UP:]
+        staged = median(staged for staged, _ in timings)
+        one_by_one = one_by_one_us(storage, chance, leaves)
+        back = storage.at(storage.height - 10)
+        figures: dict[str, object] = {
+            "name": "tree",
+            "value": round(staged, 1),
+            "unit": f"us a key, staged in blocks of {BLOCK} at {leaves} leaves",
+            "peer": "the same changes staged one key at a time",
+            "peer_value": round(one_by_one, 1),
+            "ratio": round(one_by_one / staged, 2),
+            "best": round(min(staged for staged, _ in timings), 1),
+            "commit_us_a_key": round(median(written for _, written in timings), 1),
+            "look_up_p99_us": p99_us(storage.latest(), chance, leaves),
+            "look_up_10_blocks_back_p99_us": p99_us(back, chance, leaves),
+            "build_s": round(built_s, 1),
+            "disk_bytes_a_leaf": disk_bytes(Path(place)) // leaves,
+            **memory_mib(),
+            "machine": machine(),
+        }
+        storage.close()
+    return figures
+
+
+def key(number: int) -> bytes:
+    """Return a state key of the usual form."""
+    return pack(("account", sha256(b"%d" % number).digest()))
+
+
+def fill(storage: Storage, leaves: int) -> None:
+    """Write that many leaves, block by block."""
+    chance = Random(0)
+    for start in range(0, leaves, BLOCK):
+        numbers = range(start, min(start + BLOCK, leaves))
+        commit(storage, {key(number): chance.randbytes(VALUE_BYTES) for number in numbers})
+
+
+def commit(storage: Storage, changes: Changes) -> None:
+    """Make the changes in one block."""
+    storage.commit(storage.stage(storage.height + 1, changes))
+
+
+def chosen(chance: Random, leaves: int) -> Changes:
+    """Return new values for a block's worth of keys."""
+    numbers = chance.sample(range(leaves), BLOCK)
+    return {key(number): chance.randbytes(VALUE_BYTES) for number in numbers}
+
+
+def block_us(storage: Storage, chance: Random, leaves: int) -> tuple[float, float]:
+    """Return what a key costs to stage and to commit in one block."""
+    changes = chosen(chance, leaves)
+    start = time.perf_counter()
+    staged = storage.stage(storage.height + 1, changes)
+    middle = time.perf_counter()
+    storage.commit(staged)
+    end = time.perf_counter()
+    return (middle - start) / BLOCK * 1e6, (end - middle) / BLOCK * 1e6
+
+
+def one_by_one_us(storage: Storage, chance: Random, leaves: int) -> float:
+    """Return what a key costs where every change is a batch of its own."""
+    changes = list(chosen(chance, leaves).items())
+
+    def stage_each() -> None:
+        for name, value in changes:
+            storage.stage(storage.height + 1, {name: value})
+
+    storage.stage(storage.height + 1, dict(changes))
+    return timed(stage_each) / BLOCK * 1e6
+
+
+def p99_us(view: StateView, chance: Random, leaves: int) -> int:
+    """Return the 99th percentile of reading a value with its proof."""
+    names = [key(number) for number in chance.choices(range(leaves), k=LOOK_UPS)]
+    times = [timed(lambda name=name: (view.get(name), view.prove(name))) for name in names]
+    return round(quantiles(times, n=100)[98] * 1e6)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def disk_bytes(place: Path) -> int:
+    """Return what the files below place hold."""
+    return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+
+
+def memory_mib() -> dict[str, int]:
+    """Return the process's resident memory: its own, and with mapped files the peak so far."""
+    lines = dict(_status())
+    return {"own_mib": lines["RssAnon"] // 1024, "peak_resident_mib": lines["VmHWM"] // 1024}
+
+
+def _status() -> Iterator[tuple[str, int]]:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if value.endswith("kB"):
+            yield name, int(value.split()[0])
+
+
+def machine() -> str:
+    """Return the number of cores and their model."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{os.cpu_count()} cores, {models[0] if models else platform.machine()}"
+
+
+if __name__ == "__main__":
+    main()
