@@ -143,7 +143,7 @@ def listen(address: Address) -> socket.socket:
     return sock
 
 
-class _Capped:
+class Capped:
     """Answers 503 at once when too many requests are under way, rather than queueing them."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -162,7 +162,7 @@ class _Capped:
 
 def _app(routes: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> Starlette:
     table = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
-    app = Starlette(routes=table, middleware=[Middleware(_Capped)])
+    app = Starlette(routes=table, middleware=[Middleware(Capped)])
     app.router.redirect_slashes = False
     return app
 

@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 import structlog
 
@@ -38,6 +38,23 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 CHATTY: Final = ("libp2p", "httpx", "httpcore", "hypercorn", "multiaddr", "asyncio")
 """Libraries held at warnings unless a filter names them."""
 MAX_FILTERS: Final = 64
+
+
+class Logger(structlog.stdlib.BoundLogger):
+    """structlog's logger with one level more, below debug."""
+
+    def trace(self, event: str, **values: object) -> None:
+        """Log what is of use only to who follows single frames."""
+        if self.isEnabledFor(TRACE):
+            args, keywords = self._process_event("trace", event, values)
+            self._logger.log(TRACE, *args, **keywords)
+
+    def at(self, level: str, event: str, **values: object) -> None:
+        """Log at the level of this name, one of `LEVELS`; `off` is not logged."""
+        if level == "trace":
+            self.trace(event, **values)
+        elif level != "off":
+            self.log(LEVELS[level], event, **values)
 
 
 class BadLogFilter(OperatorError):
@@ -107,8 +124,6 @@ def configure(chosen: LogSettings, stream: TextIO | None = None) -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream or sys.stderr)
@@ -117,10 +132,9 @@ def configure(chosen: LogSettings, stream: TextIO | None = None) -> None:
     logging.getLogger().handlers[:] = [handler]
 
 
-def get(name: str) -> structlog.stdlib.BoundLogger:
+def get(name: str) -> Logger:
     """Return the logger of a module; pass `__name__`."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
-    return logger
+    return cast("Logger", structlog.wrap_logger(logging.getLogger(name), wrapper_class=Logger))
 
 
 def _formatter(

@@ -7,7 +7,6 @@ everything in order.
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import subprocess
 from collections import deque
@@ -17,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
-import structlog
 import trio
 
 from dchat.node import log
+from dchat.node.log import Logger
 from dchat.operator.logfile import LogFile
 
 TAIL_LINES: Final = 20
@@ -108,14 +107,11 @@ async def read_output(running: Running) -> None:
         file.close()
 
 
-def _pass_on(
-    running: Running, logger: structlog.stdlib.BoundLogger, file: LogFile, line: bytes
-) -> None:
+def _pass_on(running: Running, logger: Logger, file: LogFile, line: bytes) -> None:
     file.write(line)
     level, event, fields = read_line(line)
     running.tail.append(event)
-    number = logging.DEBUG if running.stopping else log.parse_level(level)
-    logger.log(number, event, **fields)
+    logger.at("debug" if running.stopping else level, event, **fields)
 
 
 def read_line(line: bytes) -> tuple[str, str, dict[str, str]]:
