@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dchat.kernel import codec
+from dchat.kernel.codec import CodecError
 from dchat.kernel.headers import (
     BlockId,
     Commit,
@@ -23,6 +27,8 @@ from dchat.kernel.light import (
     NotEnoughTrust,
     TrustedBlock,
     TrustRoot,
+    decode_trusted,
+    encode_trusted,
     start,
     verify,
 )
@@ -326,3 +332,37 @@ def test_first_block_ahead_of_the_clock_is_from_the_future() -> None:
 
     with pytest.raises(FromTheFuture):
         start(CHAIN.root, CHAIN.block(1), early, PERIOD_NS, MIN_DRIFT_NS)
+
+
+@pytest.mark.parametrize("chain", [CHAIN, FakeChain((*FOUR, Signer("big", power=10**15)))])
+def test_trusted_block_survives_its_bytes(chain: FakeChain) -> None:
+    trusted = begin(chain)
+
+    assert decode_trusted(encode_trusted(trusted)) == trusted
+
+
+@given(st.binary(max_size=100))
+def test_arbitrary_bytes_are_no_trusted_block(data: bytes) -> None:
+    with pytest.raises(CodecError):
+        decode_trusted(data)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        lambda members: members[::-1],
+        lambda members: [*members, members[0]],
+        lambda members: [[bytes(32), 2**64 - 1]],
+    ],
+    ids=["out of order", "one twice", "too much power"],
+)
+def test_trusted_block_with_a_malformed_set_is_refused(
+    members: Callable[[list[codec.Raw]], codec.Raw],
+) -> None:
+    parts = list(codec.as_values(codec.unpack(encode_trusted(begin()))))
+    at = 5
+
+    damaged = codec.pack([*parts[:at], members(list(codec.as_values(parts[at]))), *parts[at + 1 :]])
+
+    with pytest.raises(CodecError):
+        decode_trusted(damaged)

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from dchat.kernel.headers import InvalidHeader
 from dchat.kernel.ids import ChainId, Height
 from dchat.kernel.light import LightBlock, decode_trusted
 from dchat.kernel.wire import NS_PER_SECOND
@@ -268,3 +269,33 @@ def test_many_tasks_may_read_at_once() -> None:
     trio.run(main)
 
     assert found == [49] * 8
+
+
+def test_kept_header_that_has_expired_is_told_even_without_a_new_block() -> None:
+    node, store = FakeNode(STATES, 50), MemoryTrustStore()
+    clock = HandClock(node.chain.time_ns(51))
+    reader = ChainReader(node, Trust(node.root, PERIOD_S), clock, store)
+    trio.run(reader.read, KEY)
+
+    clock.now_ns = node.chain.time_ns(50) + PERIOD_S * NS_PER_SECOND
+
+    with pytest.raises(TrustExpired):
+        trio.run(reader.read, KEY)
+
+
+def test_any_header_above_the_root_is_verified() -> None:
+    node = FakeNode(STATES, 50)
+    reader = make_reader(node)
+
+    heights = [trio.run(reader.header, Height(height)).height for height in (1, 2, 33)]
+
+    assert heights == [1, 2, 33]
+
+
+def test_header_below_the_root_is_refused() -> None:
+    node = FakeNode(STATES, 50)
+    root = replace(node.root, height=Height(5))
+    reader = ChainReader(node, Trust(root, PERIOD_S), HandClock(0), MemoryTrustStore())
+
+    with pytest.raises(InvalidHeader, match="below the root"):
+        trio.run(reader.header, Height(4))
