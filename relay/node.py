@@ -44,6 +44,8 @@ from relay.net.stream import Stream
 
 DRAIN_S: Final = 10
 READY_FILE: Final = "ready.json"
+LOCK_FILE: Final = "lock"
+LOCK_SUFFIX: Final = ".lock"
 
 _log = log.get(__name__)
 
@@ -121,7 +123,7 @@ async def _opened(planned: Plan, clock: Clock) -> AsyncGenerator[_Relay]:
     config = planned.config
     limits = limits_of(config)
     config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(config.node.data_dir):
+    with _locked(config):
         # A relay that was killed leaves the file behind; nobody may take it for ours.
         (config.node.data_dir / READY_FILE).unlink(missing_ok=True)
         store = await trio.to_thread.run_sync(Store, config.database, limits)
@@ -130,7 +132,7 @@ async def _opened(planned: Plan, clock: Clock) -> AsyncGenerator[_Relay]:
                 planned.seed,
                 str(config.network.listen_address),
                 announce=planned.announce,
-                limits=HostLimits(max_connections=config.network.max_peers),
+                limits=_host_limits(config.network.max_peers),
             ) as host:
                 desk = Desk(planned.seed, limits, Queue(limits, store.places()))
                 relay = _Relay(planned, host, Parts(store, desk, clock))
@@ -138,6 +140,19 @@ async def _opened(planned: Plan, clock: Clock) -> AsyncGenerator[_Relay]:
                     await nursery.start(relay.serve_http)
                     yield relay
                     nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def _locked(config: RelayConfig) -> Generator[None]:
+    home, database = config.node.data_dir, config.database
+    beside = database.with_name(database.name + LOCK_SUFFIX)
+    with locked(home, home / LOCK_FILE), locked(database, beside):
+        yield
+
+
+def _host_limits(max_peers: int) -> HostLimits:
+    # One address gets half the places at most, so that it cannot keep everybody else out.
+    return HostLimits(max_connections=max_peers, max_per_source=max(max_peers // 2, 1))
 
 
 def limits_of(config: RelayConfig) -> Limits:

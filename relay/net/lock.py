@@ -1,4 +1,4 @@
-"""A data directory belongs to one process at a time."""
+"""A directory or database belongs to one process at a time."""
 
 from __future__ import annotations
 
@@ -7,31 +7,28 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from dchat.kernel.errors import OperatorError
 
-LOCK_FILE: Final = "lock"
 
+class InUse(OperatorError):
+    """Another process works on the path."""
 
-class DirectoryInUse(OperatorError):
-    """Another process works on the data directory."""
-
-    hint = "stop the other process, or give this one a data directory of its own"
+    hint = "stop the other process, or give this one a directory of its own"
 
 
 @contextmanager
-def locked(directory: Path) -> Generator[None]:
-    """Hold the directory while the block runs; the kernel frees it when the process dies.
+def locked(what: Path, by: Path) -> Generator[None]:
+    """Hold `what` while the block runs, by a lock on the file `by`, which stays behind empty.
 
-    Raises: DirectoryInUse.
+    The kernel frees it when the process dies, however it dies. Raises: InUse.
     """
-    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(by, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DirectoryInUse(f"{directory} is in use by another process") from None
+            raise InUse(f"{what} is in use by another process") from None
         yield
     finally:
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -9,6 +10,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from relay.core.jobs import Cleared, Job, Kept, Outcome, Pruned
 from relay.core.refusals import Refusal
 
+_COUNTERS: Final[Mapping[str, str]] = {
+    "envelopes_accepted": "Envelopes taken into custody.",
+    "messages_forwarded": "Envelopes handed to their recipient and acknowledged.",
+    "messages_nacked": "Envelopes that their recipient could not use.",
+    "messages_expired": "Envelopes that nobody fetched in time.",
+}
 _KNOWN: Final = frozenset(refusal.value for refusal in Refusal)
 
 
@@ -16,47 +23,23 @@ class Meter:
     """Counters of one relay process on one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._accepted = Counter(
-            "dchat_relay_envelopes_accepted",
-            "Envelopes taken into custody.",
-            registry=registry,
-        )
-        self._forwarded = Counter(
-            "dchat_relay_messages_forwarded",
-            "Envelopes handed to their recipient and acknowledged.",
-            registry=registry,
-        )
-        self._nacked = Counter(
-            "dchat_relay_messages_nacked",
-            "Envelopes that their recipient could not use.",
-            registry=registry,
-        )
-        self._expired = Counter(
-            "dchat_relay_messages_expired",
-            "Envelopes that nobody fetched in time.",
-            registry=registry,
-        )
-        self._refusals = Counter(
-            "dchat_relay_refusals",
-            "Requests refused.",
-            ["reason"],
-            registry=registry,
-        )
+        counters = {
+            name: Counter(f"dchat_relay_{name}", text, registry=registry)
+            for name, text in _COUNTERS.items()
+        }
+        self._accepted = counters["envelopes_accepted"]
+        self._forwarded = counters["messages_forwarded"]
+        self._nacked = counters["messages_nacked"]
+        self._expired = counters["messages_expired"]
+        self._refusals = _labelled(registry, "dchat_relay_refusals", "Requests refused.", "reason")
         for refusal in Refusal:
             self._refusals.labels(reason=refusal.name.lower())
-        traffic = Counter(
-            "dchat_network_bandwidth_bytes",
-            "Bytes of relay messages, framing and encryption not counted.",
-            ["direction"],
-            registry=registry,
-        )
+        text = "Bytes of relay messages, framing and encryption not counted."
+        traffic = _labelled(registry, "dchat_network_bandwidth_bytes", text, "direction")
         self._bytes_in = traffic.labels(direction="in")
         self._bytes_out = traffic.labels(direction="out")
-        self._rate = Gauge(
-            "dchat_relay_delivery_success_rate",
-            "Acknowledged envelopes over all that left the queue since the start; 1 before any.",
-            registry=registry,
-        )
+        text = "Acknowledged envelopes over all that left the queue since the start; 1 before any."
+        self._rate = Gauge("dchat_relay_delivery_success_rate", text, registry=registry)
         self._rate.set(1)
         self.forwarded = 0
         self.accepted = 0
@@ -97,3 +80,7 @@ class Meter:
         self._forwarded.inc(delivered)
         if self.forwarded + self._lost:
             self._rate.set(self.forwarded / (self.forwarded + self._lost))
+
+
+def _labelled(registry: CollectorRegistry, name: str, text: str, label: str) -> Counter:
+    return Counter(name, text, [label], registry=registry)

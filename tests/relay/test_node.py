@@ -13,7 +13,7 @@ from dchat.kernel.errors import OperatorError
 from dchat.node import identity
 from dchat.node.config import RelayConfig, load
 from relay.net.address import BadAddress, peer_id
-from relay.net.lock import locked
+from relay.net.lock import InUse, locked
 from relay.node import NamelessPeer, check, limits_of, plan, rehearse, run
 from tests.fakes.peers import seed
 
@@ -87,7 +87,7 @@ def test_a_rehearsal_opens_everything_and_leaves_nothing_running(
 
     assert (tmp_path / "data" / "relay.db").exists()
     assert not (tmp_path / "data" / "ready.json").exists()
-    with locked(tmp_path / "data"):
+    with locked(tmp_path / "data", tmp_path / "data" / "lock"):
         pass
 
 
@@ -112,6 +112,13 @@ def test_what_a_killed_relay_left_is_not_taken_for_readiness(config: Any, tmp_pa
     trio.run(rehearse, plan(config()))
 
     assert not (tmp_path / "data" / "ready.json").exists()
+
+
+def test_a_database_that_another_relay_has_is_refused(config: Any, tmp_path: Path) -> None:
+    shared = tmp_path / "shared.db"
+
+    with locked(shared, tmp_path / "shared.db.lock"), pytest.raises(InUse, match=r"shared\.db is"):
+        trio.run(rehearse, plan(config(storage__db_path=shared)))
 
 
 def test_a_taken_health_port_stops_the_start_with_a_hint(config: Any) -> None:

@@ -6,30 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from relay.net.lock import DirectoryInUse, locked
+from relay.net.lock import InUse, locked
 
 
-def test_a_directory_has_one_holder(tmp_path: Path) -> None:
+def test_a_path_has_one_holder(tmp_path: Path) -> None:
     with (
-        locked(tmp_path),
-        pytest.raises(DirectoryInUse, match="in use by another process"),
-        locked(tmp_path),
+        locked(tmp_path, tmp_path / "lock"),
+        pytest.raises(InUse, match="in use by another process"),
+        locked(tmp_path, tmp_path / "lock"),
     ):
         pass
 
 
-def test_a_directory_is_free_again_afterwards(tmp_path: Path) -> None:
-    with locked(tmp_path):
+def test_a_path_is_free_again_afterwards(tmp_path: Path) -> None:
+    with locked(tmp_path, tmp_path / "lock"):
         pass
 
-    with locked(tmp_path):
+    with locked(tmp_path, tmp_path / "lock"):
         pass
 
 
-def test_a_killed_holder_frees_the_directory(tmp_path: Path) -> None:
+def test_a_killed_holder_frees_the_path(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib; from relay.net.lock import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+        "home = pathlib.Path(sys.argv[1])\n"
+        "with locked(home, home / 'lock'): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE
@@ -39,5 +40,5 @@ def test_a_killed_holder_frees_the_directory(tmp_path: Path) -> None:
         holder.kill()
         holder.wait()
 
-    with locked(tmp_path):
+    with locked(tmp_path, tmp_path / "lock"):
         pass
