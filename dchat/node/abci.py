@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import structlog
 from google.protobuf.message import DecodeError, Message
 
 from dchat.kernel.errors import OperatorError
+from dchat.node import log
 from dchat.node.bell import Bell
 from dchat.node.frames import BadFrame, FrameReader, encode_size
 from dchat.node.proto import abci_pb2 as pb
@@ -42,7 +42,7 @@ SEND_AT_BYTES: Final = 256 * 1024
 STOP_GRACE_S: Final = 10.0
 """How long an answer may stay unread by the peer once we stop."""
 
-log = structlog.stdlib.get_logger(__name__)
+logger: Final = log.get(__name__)
 
 
 class HungUp(Exception):
@@ -95,9 +95,9 @@ class _Conversation:
                 while not self._ended.is_set():
                     self._answer(self._frames.feed(self._receive()))
             except HungUp:
-                log.info("abci_connection_closed", unfinished=self._frames.unfinished_bytes())
+                logger.info("abci_connection_closed", unfinished=self._frames.unfinished_bytes())
             except (BadFrame, DecodeError) as fault:
-                log.warning("abci_frame_refused", reason=str(fault))
+                logger.warning("abci_frame_refused", reason=str(fault))
 
     def end(self) -> None:
         """The request in hand is finished, nothing after it is begun."""

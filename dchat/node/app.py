@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -284,27 +285,33 @@ def _on_top(state: State, writes: Mapping[bytes, bytes | None]) -> State:
 
 def _tx_result(outcome: Outcome) -> pb.ExecTxResult:
     """Code and gas are hashed by CometBFT; log and events are not."""
-    result = pb.ExecTxResult(
-        code=outcome.code, gas_wanted=outcome.cost_wanted, gas_used=outcome.cost_used
-    )
     if outcome.code:
-        result.log = explain(outcome)
-        result.codespace = CODESPACE
-    result.events.extend(_events(outcome.events))
-    return result
-
-
-def _events(events: Sequence[Event]) -> list[pb.Event]:
-    return [
-        pb.Event(
-            type=type(event).__name__,
-            attributes=[
-                pb.EventAttribute(key=f.name, value=_shown(getattr(event, f.name)), index=True)
-                for f in fields(event)
-            ],
+        return pb.ExecTxResult(
+            code=outcome.code,
+            gas_wanted=outcome.cost_wanted,
+            gas_used=outcome.cost_used,
+            log=explain(outcome),
+            codespace=CODESPACE,
         )
-        for event in events
+    return pb.ExecTxResult(
+        gas_wanted=outcome.cost_wanted,
+        gas_used=outcome.cost_used,
+        events=[_told(event) for event in outcome.events],
+    )
+
+
+def _told(event: Event) -> pb.Event:
+    names = _field_names(type(event))
+    attributes = [
+        pb.EventAttribute(key=name, value=_shown(getattr(event, name)), index=True)
+        for name in names
     ]
+    return pb.Event(type=type(event).__name__, attributes=attributes)
+
+
+@cache
+def _field_names(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _shown(value: object) -> str:

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dchat.kernel import accounts
 from dchat.operator import cometbft
+from tests.fakes.memory import Person
 
 PATIENCE_S = 60
 Json = dict[str, Any]
@@ -114,7 +116,7 @@ class Solo:
                 if self.height() >= height:
                     return
             except OSError:
-                pass
+                self._refuse_dead()
             time.sleep(0.05)
         raise AssertionError(f"no block {height}\n{self.logs()}")
 
@@ -131,6 +133,11 @@ class Solo:
             "response"
         ]
 
+    def account(self, who: Person) -> accounts.Account:
+        """The committed account, taken on trust."""
+        value = base64.b64decode(self.query("/store", accounts.key(who.id))["value"] or "")
+        return accounts.decode(value)
+
     def app_hash_after(self, height: int) -> bytes:
         """The app hash in the header that follows block `height`."""
         self.wait_for_height(height + 1)
@@ -143,6 +150,10 @@ class Solo:
             for name in ("app.log", "node.log")
             if (self.home / name).exists()
         )
+
+    def _refuse_dead(self) -> None:
+        if any(each is not None and each.poll() is not None for each in (self.app, self.node)):
+            raise AssertionError(f"a process ended by itself\n{self.logs()}")
 
     def _wait_for_socket(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
