@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dchat.cli.show import Json, show
+from dchat.cli.unlock import ask
 from dchat.kernel import accounts
 from dchat.node import identity
 from dchat.node.identity import Kind
@@ -57,13 +58,5 @@ def _passphrase(kind: Kind | None, file: Path | None) -> bytes | None:
         return identity.read_passphrase(file)
     if kind == "node" or not sys.stdin.isatty():
         return None
-    empty = "" if kind == "user" else " (empty: keep the key in the clear)"
-    typed: str = typer.prompt(
-        f"passphrase{empty}",
-        default="",
-        show_default=False,
-        hide_input=True,
-        err=True,
-        confirmation_prompt=True,
-    )
-    return typed.encode() or None
+    empty = "" if kind == "user" else " (none = keep the key in the clear)"
+    return ask(f"passphrase{empty}", twice=True)

@@ -11,9 +11,9 @@ from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.cli.chains import Network, entry_of, show_checked, with_chain
 from dchat.cli.show import Json, Value, show
+from dchat.cli.unlock import PassphraseFile, unlock
 from dchat.kernel import accounts
 from dchat.kernel.amounts import parse_amount, show_amount
-from dchat.node import identity
 from dchat.node.chain import OpenChain, Order
 
 
@@ -32,15 +32,12 @@ def send(  # noqa: PLR0913 -- Typer: one parameter per option
     to: Annotated[str, typer.Option(help="Recipient's account, dchat1….")],
     amount: Annotated[str, typer.Option(help="Tokens like 5 or 0.25, or base units: 5000udchat.")],
     memo: Annotated[str, typer.Option(help="Public text for the recipient, to 256 bytes.")] = "",
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="Passphrase of a sealed identity (mode 0600).")
-    ] = None,
+    passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
     """Pay somebody and wait until a block has done it."""
     payment = Transfer(accounts.parse_account(to), parse_amount(amount), memo)
-    passphrase = identity.read_passphrase(passphrase_file) if passphrase_file else None
-    seed = identity.load(identity_file, passphrase).child("account")
+    seed = unlock(identity_file, passphrase_file).child("account")
     order = Order(transfer.FAMILY.body(payment), transfer.FAMILY.cost, seed)
 
     report = with_chain(entry_of(network, "currency"), lambda chain: _pay(chain, order, payment))
