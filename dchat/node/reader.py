@@ -18,7 +18,13 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from dchat.kernel import codec
-from dchat.kernel.errors import DchatError, OperatorError, ProtocolError, RemoteProtocolError
+from dchat.kernel.errors import (
+    DchatError,
+    LocalProtocolError,
+    OperatorError,
+    ProtocolError,
+    RemoteProtocolError,
+)
 from dchat.kernel.headers import InvalidHeader
 from dchat.kernel.ids import Height
 from dchat.kernel.light import (
@@ -205,6 +211,8 @@ class ChainReader:
                 raise TrustExpired(f"{self._trust.root.chain_id}: {fault}") from None
             except FromTheFuture as fault:
                 raise ClockBehind(str(fault)) from None
+            except LocalProtocolError:
+                raise
             except ProtocolError as fault:
                 reason = fault
                 self._chain.use_next()

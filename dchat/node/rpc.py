@@ -30,6 +30,8 @@ from dchat.node.answers import Answer, MalformedAnswer
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 CALL_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.2
+MAX_REASON: Final = 500
+"""Characters of a node's own words that are kept and shown."""
 LATEST: Final = Height(0)
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = MAX_VALIDATORS // PAGE_SIZE
@@ -214,7 +216,7 @@ class RpcClient:
             if _IN_CACHE not in refused.reason:
                 raise
             return Submitted(hash_tx(raw), 0, "")
-        return Submitted(hash_tx(raw), said.result.code, said.result.log)
+        return Submitted(hash_tx(raw), said.result.code, said.result.log[:MAX_REASON])
 
     async def wait_for(self, tx_hash: TxHash, timeout_s: float) -> Included:
         """Return once the transaction is in a block. Raises: NotIncluded, and as status()."""
@@ -238,7 +240,7 @@ class RpcClient:
         response = said.result.response
         return Queried(
             code=response.code,
-            log=response.log,
+            log=response.log[:MAX_REASON],
             value=response.value,
             height=Height(response.height),
             proofs=tuple((op.type, op.data) for op in response.proof_ops.ops),
@@ -256,7 +258,12 @@ class RpcClient:
             raise MalformedAnswer("the node answered with another transaction")
         did = said.tx_result
         return Included(
-            tx_hash, Height(said.height), did.code, did.log, did.gas_used, did.gas_wanted
+            tx_hash,
+            Height(said.height),
+            did.code,
+            did.log[:MAX_REASON],
+            did.gas_used,
+            did.gas_wanted,
         )
 
     async def _validators(self, height: Height) -> ValidatorSet:
@@ -285,7 +292,7 @@ class RpcClient:
                 faults.append(f"{self.url}: {fault or type(fault).__name__}")
                 self.use_next()
             else:
-                reason = failed.error.data or failed.error.message
+                reason = (failed.error.data or failed.error.message)[:MAX_REASON]
                 raise RpcRefused(method, failed.error.code, reason)
         raise NodeUnreachable(f"no node answered {method}: {'; '.join(faults)}")
 

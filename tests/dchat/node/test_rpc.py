@@ -391,3 +391,26 @@ def test_damaged_light_block_is_read_or_refused_with_a_typed_error(
         return ok({"signed_header": held} if part == "signed_header" else held)
 
     assert outcome(Server(answer), block) in {"typed", "fine"}
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("result", "task", "log"),
+    [
+        ({"code": 9, "log": LONG, "hash": "AB"}, "submit", 500),
+        ({"response": {"code": 9, "log": LONG}}, "query", 500),
+    ],
+)
+def test_long_words_of_a_node_are_cut(result: object, task: str, log: int) -> None:
+    tasks: dict[str, Use] = {"submit": submit, "query": query}
+
+    assert len(use(answering(result), tasks[task]).log) == log
+
+
+def test_long_reason_of_a_refusal_is_cut() -> None:
+    with pytest.raises(RpcRefused) as caught:
+        use(Server(lambda host, question: failed(LONG)), status)
+
+    assert len(caught.value.reason) == 500
