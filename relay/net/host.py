@@ -152,16 +152,16 @@ class Host:
         if self.is_connected(whom):
             return
         attempt = _Attempt(whom)
-        with trio.move_on_after(timeout_s) as scope:
-            await self._race(attempt, addresses)
-            if attempt.muxer is not None and await self._settle(attempt.muxer):
-                return
-        if attempt.muxer is not None:
-            attempt.muxer.abort()
-            attempt.reasons.append("refused after the handshake")
-        if scope.cancelled_caught:
-            attempt.reasons.append(f"no answer within {timeout_s} s")
-        raise PeerUnreachable(whom, tuple(attempt.reasons))
+        try:
+            with trio.move_on_after(timeout_s) as scope:
+                await self._race(attempt, addresses)
+                await self._settle(attempt)
+            if scope.cancelled_caught:
+                attempt.reasons.append(f"no answer within {timeout_s} s")
+        finally:
+            attempt.give_up_unless_settled()
+        if not attempt.is_settled:
+            raise PeerUnreachable(whom, tuple(attempt.reasons))
 
     async def open_stream(self, whom: PeerId, protocol: str) -> Stream:
         """Open a stream to a connected peer.
@@ -248,11 +248,18 @@ class Host:
             wire.abort()
             raise
 
-    async def _settle(self, muxer: Muxer) -> bool:
-        """Start the connection, and hear from the peer's muxer that it let us in."""
-        with blamed_on_peer("connection"):
-            await self._upstream.adopt(muxer)
-            return await muxer.answers()
+    async def _settle(self, attempt: _Attempt) -> None:
+        """Start the connection that won, and hear from the peer's muxer that it let us in."""
+        if attempt.muxer is None:
+            return
+        try:
+            with blamed_on_peer("connection"):
+                await self._upstream.adopt(attempt.muxer)
+                attempt.is_settled = await attempt.muxer.answers()
+        except PeerFailed as error:
+            attempt.reasons.append(str(error))
+        if not attempt.is_settled:
+            attempt.reasons.append("refused after the handshake")
 
 
 @dataclass(slots=True)
@@ -261,7 +268,13 @@ class _Attempt:
 
     whom: PeerId
     muxer: Muxer | None = None
+    is_settled: bool = False
     reasons: list[str] = field(default_factory=list[str])
+
+    def give_up_unless_settled(self) -> None:
+        """Close a connection that won and came no further."""
+        if self.muxer is not None and not self.is_settled:
+            self.muxer.abort()
 
 
 async def _part(muxer: Muxer) -> None:

@@ -43,12 +43,12 @@ def seed(name: str) -> bytes:
 
 
 def in_trio(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
-    """Run an async test under trio, at most 20 s of it."""
+    """Run an async test under trio, at most 60 s of it."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def main() -> None:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 await test(*args, **kwargs)
 
         trio.run(main)

@@ -302,7 +302,7 @@ async def frozen_link() -> AsyncGenerator[Link]:
 @in_trio
 async def test_a_frozen_peer_does_not_keep_its_reader() -> None:
     async with frozen_link() as link:
-        with trio.fail_after(5), pytest.raises(LinkClosed):
+        with trio.fail_after(10), pytest.raises(LinkClosed):
             await link.receive()
 
 
@@ -310,5 +310,5 @@ async def test_a_frozen_peer_does_not_keep_its_reader() -> None:
 @in_trio
 async def test_a_frozen_peer_does_not_keep_its_writer() -> None:
     async with frozen_link() as link:
-        with trio.fail_after(5), pytest.raises(LinkClosed):
+        with trio.fail_after(10), pytest.raises(LinkClosed):
             await flood(link, MAX_BODY)

@@ -175,7 +175,7 @@ async def test_a_silent_peer_is_given_up() -> None:
     async with relay(limits) as host, dialled(host, "mute"):
         await until(lambda: len(host.connections()) == 1)
 
-        with trio.fail_after(2):
+        with trio.fail_after(4):
             await until(lambda: not host.connections())
 
 
