@@ -84,12 +84,12 @@ class Directory:
             if known is None or not known.bundle:
                 raise
             return known
-        return contact if contact.bundle else await self.fetch_keys(contact)
+        return contact if contact.bundle else await self._keep(await self.keys_of(contact))
 
-    async def fetch_keys(self, contact: Contact) -> Contact:
+    async def keys_of(self, contact: Contact) -> Contact:
         """Return the contact with the keys it committed to, from any of its home relays.
 
-        Raises: BadPrekeys, RemoteProtocolError.
+        Nothing is kept. Raises: BadPrekeys, RemoteProtocolError.
         """
         fault: RemoteProtocolError | BadPrekeys = RemoteProtocolError("no usable home relay")
         for address in addresses(contact.home_relays):
@@ -100,7 +100,7 @@ class Directory:
             except (RemoteProtocolError, BadPrekeys) as reason:
                 fault = reason
             else:
-                return await self._keep(replace(contact, bundle=bundle))
+                return replace(contact, bundle=bundle)
         raise fault
 
     async def accept(self, contact: Contact) -> Contact:
@@ -124,12 +124,13 @@ class Directory:
 
     async def _keep(self, contact: Contact) -> Contact:
         async with self._turn:
-            kept, is_other = await self._office.do(self._merge, contact)
+            kept, is_other = await self._office.do(self.merge, contact)
         if is_other:
             self._office.hub.tell(KeysChanged(kept))
+            self._office.outbox.ring()
         return kept
 
-    def _merge(self, proved: Contact) -> tuple[Contact, bool]:
+    def merge(self, proved: Contact) -> tuple[Contact, bool]:
         """Keep the newer record with what the older knew; tell whether the keys are others now."""
         store = self._office.store
         with store.transaction():

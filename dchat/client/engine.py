@@ -37,7 +37,7 @@ from dchat.client.ledger import Holding, Ledger
 from dchat.client.mail import Mail
 from dchat.client.office import Office
 from dchat.client.post import Post
-from dchat.client.relays import Relays
+from dchat.client.relays import Connect, Relays, dialled_by
 from dchat.client.store import Letter, Store
 from dchat.kernel import signing
 from dchat.kernel.errors import OperatorError, RemoteProtocolError
@@ -49,6 +49,7 @@ from dchat.node.identity import Identity
 from dchat.node.network import NetworkFile
 from dchat.node.rpc import Included
 from relay.net.address import Address
+from relay.net.fence import lone_error
 from relay.net.host import open_host
 
 MAX_HOME_RELAYS: Final = 3
@@ -95,7 +96,7 @@ class Client:
         self._home = tuple(home)
         self._directory = Directory(office, chains.chat, relays)
         self._post = Post(office, self._directory, relays)
-        self._mail = Mail(office, relays, self._directory, self._post)
+        self._mail = Mail(office, relays, self._directory)
         self._steward_turn = trio.Lock()
 
     @property
@@ -157,7 +158,7 @@ class Client:
         letter = await office.do(
             writing.queue_text, office.store, office.me, contact.id, text, office.now()
         )
-        self._post.wake()
+        office.outbox.ring()
         return letter.id
 
     async def pay(self, handle: str, amount: Amount) -> Payment:
@@ -206,11 +207,6 @@ class Client:
             nursery.start_soon(self._keep_published)
             nursery.start_soon(self._keep_tidy)
             task_status.started()
-
-    def relay_opened(self) -> None:
-        """Try everything that waits again: a relay can be reached."""
-        self._office.store.wake_outbox()
-        self._post.wake()
 
     async def _known(self, handle: str) -> Contact:
         contact = await self._office.do(self._office.store.contact_by_handle, handle)
@@ -318,19 +314,33 @@ async def _connected(
 ) -> AsyncGenerator[Client]:
     headers = _Headers(office.store)
     # A peer id of the day: the stable one would tell relays that two sessions are one person's
-    async with (
-        open_chain(network.chat, headers, office.clock) as chat,
-        open_chain(network.currency, headers, office.clock) as currency,
-        open_host(secrets.token_bytes(32)) as host,
-        trio.open_nursery() as nursery,
-    ):
-        chains = Chains(Ledger(chat, office.identity), Ledger(currency, office.identity))
-        relays = Relays(host, nursery)
-        client = Client(office, chains, relays, home)
-        relays.when_opened(client.relay_opened)
-        await nursery.start(client.run)
-        yield client
-        nursery.cancel_scope.cancel()
+    peer_seed = secrets.token_bytes(32)
+    with lone_error():
+        async with (
+            open_chain(network.chat, headers, office.clock) as chat,
+            open_chain(network.currency, headers, office.clock) as currency,
+            open_host(peer_seed) as host,
+            running(
+                office,
+                Chains(Ledger(chat, office.identity), Ledger(currency, office.identity)),
+                dialled_by(host),
+                home,
+            ) as client,
+        ):
+            yield client
+
+
+@asynccontextmanager
+async def running(
+    office: Office, chains: Chains, connect: Connect, home: Sequence[Address]
+) -> AsyncGenerator[Client]:
+    """Run a client on parts that are open already, while the block runs."""
+    with lone_error():
+        async with trio.open_nursery() as nursery:
+            client = Client(office, chains, Relays(connect, nursery), home)
+            await nursery.start(client.run)
+            yield client
+            nursery.cancel_scope.cancel()
 
 
 def _is_utf8(text: str) -> bool:

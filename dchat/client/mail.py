@@ -9,13 +9,13 @@ import trio
 
 from dchat.client import device, reading
 from dchat.client.core import mailboxes
+from dchat.client.core.contact import Contact
 from dchat.client.core.content import Text
 from dchat.client.core.mailboxes import Mailbox
 from dchat.client.core.outbox import retry_pause_ms
 from dchat.client.directory import Directory, Strangers, UnknownHandle
 from dchat.client.events import Progressed, Received, RelayChanged, Unread
-from dchat.client.office import Office
-from dchat.client.post import Post
+from dchat.client.office import Bell, Office
 from dchat.client.reading import Arrived, Outcome, Verdict
 from dchat.client.relay_session import RelaySession
 from dchat.client.relays import Relays
@@ -37,15 +37,14 @@ STRANGERS_TICK_S: Final = 5.0
 class Mail:
     """Fetches our mail from home relays, and looks up who wrote it."""
 
-    def __init__(self, office: Office, relays: Relays, directory: Directory, post: Post) -> None:
+    def __init__(self, office: Office, relays: Relays, directory: Directory) -> None:
         self._office = office
         self._relays = relays
         self._directory = directory
-        self._post = post
         self._inbox_seed = office.identity.child("inbox")
         self._inbox_key = signing.public_key(self._inbox_seed)
         self._strangers = Strangers()
-        self._held = trio.Event()
+        self._held = Bell()
         self._key_turn = trio.Lock()
 
     async def keep_fetching(self, address: Address) -> None:
@@ -56,6 +55,8 @@ class Mail:
             try:
                 session = await self._relays.session(address)
                 self._office.hub.tell(RelayChanged(str(address), is_up=True))
+                await self._office.do(self._office.store.wake_outbox)
+                self._office.outbox.ring()
                 await self._serve(session)
             except RemoteProtocolError as fault:
                 self._office.hub.tell(RelayChanged(str(address), is_up=False, why=str(fault)))
@@ -65,12 +66,10 @@ class Mail:
     async def keep_looking_up(self) -> None:
         """Look up whoever wrote to us unknown, and read what they wrote, until cancelled."""
         while True:
-            self._held = trio.Event()
             senders = await self._office.do(self._office.store.held_senders)
             for sender in self._strangers.due(senders, self._office.now()):
                 await self._introduce(sender)
-            with trio.move_on_after(STRANGERS_TICK_S):
-                await self._held.wait()
+            await self._held.wait(STRANGERS_TICK_S)
 
     async def _serve(self, session: RelaySession) -> None:
         """Fetch from one relay until it is lost. Raises: RemoteProtocolError."""
@@ -118,7 +117,7 @@ class Mail:
         acked = [each for each, outcome in outcomes if outcome.verdict is not Verdict.REFUSED]
         # What was read is on disk: from here the relay may forget it
         await session.ack(page, tuple(acked), tuple(nacked))
-        self._post.wake()
+        self._office.outbox.ring()
 
     async def _read(self, item: Item) -> Outcome:
         office = self._office
@@ -128,25 +127,32 @@ class Mail:
         return outcome
 
     async def _introduce(self, sender: AccountId) -> None:
-        office = self._office
+        """Look a sender up and read what is held; on a fault, try again later."""
         try:
             contact = await self._directory.look_up_account(sender)
             if not contact.bundle:
-                await self._directory.fetch_keys(contact)
+                contact = await self._directory.keys_of(contact)
         except UnknownHandle:
-            pass  # proved to be nobody: what claims to be from there is refused below
+            contact = None  # proved to be nobody: what claims to be from there is refused
         except (OperatorError, ProtocolError):
-            self._strangers.put_off(sender, office.now())
+            self._strangers.put_off(sender, self._office.now())
             return
-        outcomes = await office.do(reading.read_held, office.store, office.me, sender, office.now())
-        for outcome in outcomes:
+        for outcome in await self._office.do(self._admit, sender, contact):
             await self._tell(outcome)
-        self._post.wake()
+        self._office.outbox.ring()
+
+    def _admit(self, sender: AccountId, contact: Contact | None) -> list[Outcome]:
+        """Keep the sender's keys and read what is held, before anything that came later."""
+        office = self._office
+        with office.store.transaction():
+            if contact is not None:
+                self._directory.merge(contact)
+            return reading.read_held(office.store, office.me, sender, office.now())
 
     async def _tell(self, outcome: Outcome) -> None:
         hub = self._office.hub
         if outcome.verdict is Verdict.HELD:
-            self._held.set()
+            self._held.ring()
         if outcome.verdict is Verdict.REFUSED:
             hub.tell(Unread(outcome.sender, outcome.fault))
         for one in outcome.changed:

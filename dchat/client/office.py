@@ -18,6 +18,23 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
+class Bell:
+    """Wakes one task that waits for work; rung while it is at work, it does not wait again."""
+
+    def __init__(self) -> None:
+        self._rung = trio.Event()
+
+    def ring(self) -> None:
+        """There is work."""
+        self._rung.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return once the bell has been rung since the last return, or after the timeout."""
+        with trio.move_on_after(timeout_s):
+            await self._rung.wait()
+        self._rung = trio.Event()
+
+
 @dataclass(frozen=True, slots=True)
 class Office:
     """Shared by reference; the store is used by one worker thread at a time."""
@@ -26,6 +43,8 @@ class Office:
     store: Store
     clock: Clock
     hub: Hub
+    outbox: Bell = field(default_factory=Bell)
+    """Rung whenever the outbox may have something to do."""
     _desk: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
 
     @property

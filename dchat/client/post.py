@@ -56,20 +56,13 @@ class Post:
         self._directory = directory
         self._relays = relays
         self._busy: set[AccountId] = set()
-        self._woken = trio.Event()
-
-    def wake(self) -> None:
-        """Look at the outbox now."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
                 await self._start_due(nursery)
-                with trio.move_on_after(await self._pause_s()):
-                    await self._woken.wait()
-                self._woken = trio.Event()
+                await self._office.outbox.wait(await self._pause_s())
 
     async def _start_due(self, nursery: trio.Nursery) -> None:
         office, now = self._office, self._office.now()
@@ -97,7 +90,7 @@ class Post:
                     return
         finally:
             self._busy.discard(recipient)
-            self.wake()
+            self._office.outbox.ring()
 
     async def _advance(self, message: Outgoing) -> Refused | None:
         """Do what is due with one message; return why it could not be done."""

@@ -43,6 +43,7 @@ from relay.core.messages import (
 )
 from relay.core.refusals import EXPLANATIONS, Refusal
 from relay.net.address import peer_id_of
+from relay.net.fence import lone_error
 from relay.net.link import Link, LinkClosed
 
 ANSWER_TIMEOUT_S: Final = 20.0
@@ -87,11 +88,12 @@ async def open_session(link: Link) -> AsyncGenerator[RelaySession]:
     The relay must introduce itself within ANSWER_TIMEOUT_S as the peer that the link proved.
     """
     hello = await _greeting(link)
-    async with trio.open_nursery() as nursery:
-        session = RelaySession(link, hello)
-        nursery.start_soon(session.listen)
-        yield session
-        nursery.cancel_scope.cancel()
+    with lone_error():
+        async with trio.open_nursery() as nursery:
+            session = RelaySession(link, hello)
+            nursery.start_soon(session.listen)
+            yield session
+            nursery.cancel_scope.cancel()
 
 
 async def _greeting(link: Link) -> Hello:
@@ -120,6 +122,10 @@ class RelaySession:
         self._next_request = 1
         self._mail = trio.Event()
         self.over = trio.Event()
+
+    def leave(self) -> None:
+        """Let whoever keeps the session open close it."""
+        self.over.set()
 
     async def listen(self) -> None:
         """Hand answers to whoever waits for them, until the link closes or the relay lies."""

@@ -243,13 +243,9 @@ class Store:
         found = self._database.row("SELECT min(next_try_ms) FROM outbox WHERE state = 0")
         return None if found is None else cast("EpochMs | None", found[0])
 
-    def wake_outbox(self, recipient: AccountId | None = None) -> None:
-        """Make queued messages due at once, to one account or to all."""
-        self._database.change(
-            "UPDATE outbox SET next_try_ms = 0, tries = 0"
-            " WHERE state = 0 AND (?1 IS NULL OR recipient = ?1)",
-            recipient,
-        )
+    def wake_outbox(self) -> None:
+        """Make every queued message due at once."""
+        self._database.change("UPDATE outbox SET next_try_ms = 0 WHERE state = 0")
 
     def drop_outgoing(self, message_id: bytes) -> None:
         """Forget a message nobody needs to hear of again: a receipt or a complaint."""
