@@ -15,7 +15,7 @@ from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
 from dchat.kernel.machine import Machine
 from dchat.node.frames import FrameReader, encode_size
-from dchat.node.process import parse, run
+from dchat.node.process import parse
 from dchat.node.proto import abci_pb2 as pb
 from tests.fakes.consensus import init_request
 
@@ -131,24 +131,26 @@ def test_a_genesis_it_cannot_read_ends_it_with_a_reason_and_a_hint(
     assert b"Traceback" not in errors
 
 
-def test_a_socket_path_too_long_is_told_before_anything_runs(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = run(CHAT, ["--socket", "/tmp/" + "x" * 200, "--data-dir", str(home / "state")])  # noqa: S108
+def refusal(module: str, socket_path: Path, data_dir: Path) -> tuple[int, str]:
+    command = [sys.executable, "-m", module, "--socket", socket_path, "--data-dir", data_dir]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_socket_path_too_long_is_told(home: Path) -> None:
+    code, errors = refusal("abci_chat", home / ("x" * 200), home / "state")
 
     assert code == 1
-    assert "107 is the most" in capsys.readouterr().err
+    assert "107 is the most" in errors
 
 
-def test_a_data_directory_in_use_is_told(
-    home: Path, spawn: Spawn, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_data_directory_in_use_is_told(home: Path, spawn: Spawn) -> None:
     spawn()
     connect(home / "app.sock").close()
-    code = run(CURRENCY, ["--socket", str(home / "b.sock"), "--data-dir", str(home / "state")])
+    code, errors = refusal("abci_currency", home / "b.sock", home / "state")
 
     assert code == 1
-    assert "dchat: hint: stop the process" in capsys.readouterr().err
+    assert "dchat: hint: stop the process" in errors
 
 
 @pytest.mark.parametrize(
