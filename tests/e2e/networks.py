@@ -1,4 +1,4 @@
-"""Two chains and a relay as real processes, and people on them: what a user's client needs."""
+"""Two chains and a relay as real processes: what a user's client needs."""
 
 from __future__ import annotations
 
@@ -6,28 +6,21 @@ import hashlib
 import json
 import signal
 from base64 import b64decode
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import trio
-
-from dchat.client.engine import Client
-from dchat.client.events import Event, Subscription
 from dchat.kernel import genesis
 from dchat.kernel.headers import Validator, validator_set, validators_hash
-from dchat.kernel.ids import Amount, ChainId, Height
+from dchat.kernel.ids import AccountId, Amount, ChainId, Height
 from dchat.kernel.light import TrustRoot
 from dchat.kernel.params import DEFAULT
-from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry, NetworkFile
 from dchat.node.rfc3339 import parse_time
 from tests.e2e import relays
 from tests.e2e.relays import RelayProcess
-from tests.e2e.solo import Solo
+from tests.e2e.solo import Solo, free_ports
 
 FUNDS = Amount(100_000_000)
-PATIENCE_S = 60
 
 
 @dataclass
@@ -38,33 +31,38 @@ class Net:
     chat: Solo
     currency: Solo
     relay: RelayProcess
+    listen: str
 
     @property
     def file(self) -> NetworkFile:
-        return NetworkFile(
-            "test", (self.relay.address,), _entry(self.chat), _entry(self.currency)
-        )
+        """What a user is told."""
+        return NetworkFile("test", (self.relay.address,), _entry(self.chat), _entry(self.currency))
+
+    def restart_relay(self) -> None:
+        """Start the relay again, where and with what it was before."""
+        self.relay = relays.start(self.home / "relay", self.listen)
 
     def stop(self) -> None:
+        """End every process at once."""
         self.relay.kill()
         self.chat.stop(signal.SIGKILL)
         self.currency.stop(signal.SIGKILL)
 
 
-def start(home: Path, people: list[Identity]) -> Net:
-    """Start everything; each of these people has funds on both chains."""
-    ids = sorted(person.account_id for person in people)
-    allocations = tuple(genesis.Allocation(account, FUNDS) for account in ids)
+def start(home: Path, funded: list[AccountId]) -> Net:
+    """Start everything; each of these accounts has funds on both chains."""
+    allocations = tuple(genesis.Allocation(account, FUNDS) for account in sorted(funded))
     state = genesis.SHAPE.encode(genesis.Genesis(DEFAULT, allocations))
     chat = Solo(home / "chat", "abci_chat", state, "test")
     currency = Solo(home / "currency", "abci_currency", state, "test-currency")
     chat.start()
     currency.start()
     (home / "relay").mkdir()
-    relay = relays.start(home / "relay")
+    listen = f"127.0.0.1:{free_ports(1)[0]}"
+    relay = relays.start(home / "relay", listen)
     chat.wait_for_height(2)
     currency.wait_for_height(2)
-    return Net(home, chat, currency, relay)
+    return Net(home, chat, currency, relay, listen)
 
 
 def _entry(solo: Solo) -> ChainEntry:
@@ -83,26 +81,3 @@ def _entry(solo: Solo) -> ChainEntry:
     )
     url = f"http://127.0.0.1:{solo.rpc_port}"
     return ChainEntry(path, hashlib.sha256(content).digest(), (url,), (), root, 1_209_600)
-
-
-async def seen(events: Subscription, is_it: Callable[[Event], bool]) -> Event:
-    """Return the first event that is it."""
-    with trio.fail_after(PATIENCE_S):
-        while True:
-            event = await events.get()
-            if is_it(event):
-                return event
-
-
-async def delivered(client: Client, events: Subscription, message_id: bytes) -> None:
-    """Return once the recipient has confirmed the text."""
-    letter = await client.letter(message_id)
-    if letter is None or letter.state.name != "DELIVERED":
-        await seen(
-            events,
-            lambda event: (
-                getattr(event, "message_id", b"") == message_id
-                and getattr(event, "state", None) is not None
-                and event.state.name == "DELIVERED"
-            ),
-        )

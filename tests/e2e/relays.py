@@ -42,7 +42,7 @@ class RelayProcess:
         return self.process.wait(timeout=30)
 
 
-def settings(home: Path, **relay: int) -> Path:
+def settings(home: Path, listen: str = "127.0.0.1:0", **relay: int) -> Path:
     """Write an identity, unless there is one, and a relay's settings on free ports."""
     if not (home / "id.json").exists():
         identity.create(home / "id.json", "node")
@@ -50,15 +50,15 @@ def settings(home: Path, **relay: int) -> Path:
     lines = [f"{key} = {value}" for key, value in relay.items()]
     file.write_text(
         f'[node]\nidentity_file = "{home}/id.json"\ndata_dir = "{home}/data"\n'
-        '[network]\nlisten_address = "127.0.0.1:0"\n'
+        f'[network]\nlisten_address = "{listen}"\n'
         "[observability]\nhealth_port = 0\nmetrics_port = 0\n[relay]\n" + "\n".join(lines)
     )
     return file
 
 
-def start(home: Path, **relay: int) -> RelayProcess:
+def start(home: Path, listen: str = "127.0.0.1:0", **relay: int) -> RelayProcess:
     """Start a relay and return once it says that it is ready."""
-    file = settings(home, **relay)
+    file = settings(home, listen, **relay)
     log = home / "relay.log"
     with log.open("ab") as out:
         command = [sys.executable, "-m", "relay", "--config", str(file)]

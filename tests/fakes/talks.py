@@ -34,7 +34,11 @@ FIVE = Amount(5_000_000)
 
 
 class Stage(Protocol):
-    """Where talks take place. Names are handles; everybody has funds."""
+    """Where talks take place: three handles, each with funds, not registered yet."""
+
+    alice: str
+    bob: str
+    carol: str
 
     def client(self, name: str, device: str = "first") -> AbstractAsyncContextManager[Client]:
         """Run somebody's client; another device has another data directory."""
@@ -101,33 +105,33 @@ async def texts_from(client: Client, handle: str) -> list[str]:
 @asynccontextmanager
 async def pair(stage: Stage) -> AsyncGenerator[tuple[Client, Client]]:
     """Run Alice and Bob, registered."""
-    async with stage.client("alice") as alice, stage.client("bob") as bob:
-        await alice.register("alice")
-        await bob.register("bob")
+    async with stage.client(stage.alice) as alice, stage.client(stage.bob) as bob:
+        await alice.register(stage.alice)
+        await bob.register(stage.bob)
         yield alice, bob
 
 
 async def a_message_waits_for_its_recipient_and_is_answered(stage: Stage) -> None:
-    async with stage.client("bob") as bob:
-        await bob.register("bob")
-    async with stage.client("alice") as alice:
-        await alice.register("alice")
-        first = await tell(alice, "bob", "hello", Delivery.SENT)
+    async with stage.client(stage.bob) as bob:
+        await bob.register(stage.bob)
+    async with stage.client(stage.alice) as alice:
+        await alice.register(stage.alice)
+        first = await tell(alice, stage.bob, "hello", Delivery.SENT)
         with alice.events() as events:
-            async with stage.client("bob") as bob:
-                await hears(bob, "alice", ["hello"])
+            async with stage.client(stage.bob) as bob:
+                await hears(bob, stage.alice, ["hello"])
                 await reaches(alice, events, first, Delivery.DELIVERED)
-                await tell(bob, "alice", "hello yourself", Delivery.DELIVERED)
-        await hears(alice, "bob", ["hello yourself"])
+                await tell(bob, stage.alice, "hello yourself", Delivery.DELIVERED)
+        await hears(alice, stage.bob, ["hello yourself"])
 
 
 async def a_stranger_is_marked_until_answered(stage: Stage) -> None:
     async with pair(stage) as (alice, bob):
         with bob.events() as events:
-            await tell(alice, "bob", "do you know me?", Delivery.DELIVERED)
+            await tell(alice, stage.bob, "do you know me?", Delivery.DELIVERED)
             first = await until(events, lambda event: isinstance(event, Received))
-            await tell(bob, "alice", "now I do", Delivery.DELIVERED)
-            await tell(alice, "bob", "good", Delivery.DELIVERED)
+            await tell(bob, stage.alice, "now I do", Delivery.DELIVERED)
+            await tell(alice, stage.bob, "good", Delivery.DELIVERED)
             second = await until(events, lambda event: isinstance(event, Received))
 
     assert isinstance(first, Received)
@@ -139,71 +143,71 @@ async def many_messages_arrive_once_and_in_order(stage: Stage) -> None:
     texts = [f"number {n}" for n in range(40)]
     async with pair(stage) as (alice, bob):
         with alice.events() as events:
-            ids = [await alice.send("bob", text) for text in texts]
+            ids = [await alice.send(stage.bob, text) for text in texts]
             for message_id in ids:
                 await reaches(alice, events, message_id, Delivery.DELIVERED)
-        await hears(bob, "alice", texts)
+        await hears(bob, stage.alice, texts)
 
 
 async def messages_of_every_size_arrive(stage: Stage) -> None:
     texts = ["x" * size for size in (1, 500, 2_000, 9_000, 16_384)]
     async with pair(stage) as (alice, bob):
         for text in texts:
-            await tell(alice, "bob", text, Delivery.DELIVERED)
-        await hears(bob, "alice", texts)
+            await tell(alice, stage.bob, text, Delivery.DELIVERED)
+        await hears(bob, stage.alice, texts)
 
 
 async def a_relay_that_comes_back_loses_and_repeats_nothing(stage: Stage) -> None:
     async with pair(stage) as (alice, bob):
-        await tell(alice, "bob", "one", Delivery.DELIVERED)
+        await tell(alice, stage.bob, "one", Delivery.DELIVERED)
         await stage.stop_relay()
         with alice.events() as events:
-            queued = await alice.send("bob", "two")
+            queued = await alice.send(stage.bob, "two")
             await until(events, lambda event: isinstance(event, Delayed))
             await stage.start_relay()
             await reaches(alice, events, queued, Delivery.DELIVERED)
-        await hears(bob, "alice", ["one", "two"])
+        await hears(bob, stage.alice, ["one", "two"])
 
 
 async def a_relay_killed_after_its_receipt_still_delivers(stage: Stage) -> None:
     async with pair(stage) as (_alice, _bob):
         pass
-    async with stage.client("alice") as alice:
-        await tell(alice, "bob", "kept", Delivery.SENT)
+    async with stage.client(stage.alice) as alice:
+        await tell(alice, stage.bob, "kept", Delivery.SENT)
         await stage.stop_relay()
     await stage.start_relay()
-    async with stage.client("bob") as bob:
-        await hears(bob, "alice", ["kept"])
+    async with stage.client(stage.bob) as bob:
+        await hears(bob, stage.alice, ["kept"])
 
 
 async def a_queued_message_survives_a_restart(stage: Stage) -> None:
     async with pair(stage) as (alice, _bob):
-        await alice.look_up("bob")
+        await alice.look_up(stage.bob)
     await stage.stop_relay()
-    async with stage.client("alice") as alice:
-        queued = await alice.send("bob", "later")
+    async with stage.client(stage.alice) as alice:
+        queued = await alice.send(stage.bob, "later")
     await stage.start_relay()
-    async with stage.client("alice") as alice, stage.client("bob") as bob:
-        await hears(bob, "alice", ["later"])
+    async with stage.client(stage.alice) as alice, stage.client(stage.bob) as bob:
+        await hears(bob, stage.alice, ["later"])
         with alice.events() as events:
             await reaches(alice, events, queued, Delivery.DELIVERED)
 
 
 async def a_new_device_is_noticed_and_reads_what_its_old_one_never_got(stage: Stage) -> None:
     async with pair(stage) as (alice, bob):
-        await tell(alice, "bob", "to the old device", Delivery.DELIVERED)
-        before = (await alice.look_up("bob")).prekey_hash
-        await tell(bob, "alice", "and back", Delivery.DELIVERED)
-    async with stage.client("alice") as alice:
-        lost = await tell(alice, "bob", "to nobody", Delivery.SENT)
+        await tell(alice, stage.bob, "to the old device", Delivery.DELIVERED)
+        before = (await alice.look_up(stage.bob)).prekey_hash
+        await tell(bob, stage.alice, "and back", Delivery.DELIVERED)
+    async with stage.client(stage.alice) as alice:
+        lost = await tell(alice, stage.bob, "to nobody", Delivery.SENT)
         with alice.events() as events:
-            async with stage.client("bob", device="second") as bob:
+            async with stage.client(stage.bob, device="second") as bob:
                 with bob.events() as at_bob:
                     await until(at_bob, lambda event: isinstance(event, Noticed))
-                after = await alice.look_up("bob")
+                after = await alice.look_up(stage.bob)
                 changed = await until(events, lambda event: isinstance(event, KeysChanged))
                 await reaches(alice, events, lost, Delivery.DELIVERED)
-                await hears(bob, "alice", ["to nobody"])
+                await hears(bob, stage.alice, ["to nobody"])
 
     assert isinstance(changed, KeysChanged)
     assert before != after.prekey_hash != commitment(b"")
@@ -212,7 +216,7 @@ async def a_new_device_is_noticed_and_reads_what_its_old_one_never_got(stage: St
 async def money_moves_and_both_balances_are_proved(stage: Stage) -> None:
     async with pair(stage) as (alice, bob):
         before = (await bob.balance()).account.balance
-        paid = await alice.pay("bob", FIVE)
+        paid = await alice.pay(stage.bob, FIVE)
         mine, theirs = await alice.balance(), await bob.balance()
 
     assert theirs.account.balance == before + FIVE
@@ -225,7 +229,7 @@ async def a_payment_beyond_ones_means_is_refused_with_its_reason(stage: Stage) -
     async with pair(stage) as (alice, _bob):
         before = (await alice.balance()).account
         with pytest.raises(Refused, match="InsufficientFunds"):
-            await alice.pay("bob", Amount(10**18))
+            await alice.pay(stage.bob, Amount(10**18))
         after = (await alice.balance()).account
 
     assert after.balance > before.balance - FIVE
@@ -233,14 +237,14 @@ async def a_payment_beyond_ones_means_is_refused_with_its_reason(stage: Stage) -
 
 async def a_handle_is_taken_once(stage: Stage) -> None:
     async with pair(stage) as (alice, _bob):
-        again = await alice.register("alice")
+        again = await alice.register(stage.alice)
         with pytest.raises(AlreadyKnownAs):
             await alice.register("somebody_else")
-        async with stage.client("carol") as carol:
+        async with stage.client(stage.carol) as carol:
             with pytest.raises(Refused, match="HandleTaken"):
-                await carol.register("alice")
+                await carol.register(stage.alice)
 
-    assert again.handle == "alice"
+    assert again.handle == stage.alice
 
 
 async def what_cannot_be_written_is_refused_and_nothing_is_kept(stage: Stage) -> None:
@@ -251,14 +255,14 @@ async def what_cannot_be_written_is_refused_and_nothing_is_kept(stage: Stage) ->
             await alice.send("no handle!", "hello")
         for text in ("", "x" * 16_385, "\ud800"):
             with pytest.raises(CannotWrite):
-                await alice.send("bob", text)
+                await alice.send(stage.bob, text)
         with pytest.raises(CannotWrite):
-            await alice.send("alice", "note to self")
+            await alice.send(stage.alice, "note to self")
         assert await alice.contacts() == ()
 
 
 async def losing_and_finding_a_relay_is_told(stage: Stage) -> None:
-    async with stage.client("alice") as alice:
+    async with stage.client(stage.alice) as alice:
         with alice.events() as events:
             await stage.stop_relay()
             await until(events, lambda event: _is_relay(event, is_up=False))

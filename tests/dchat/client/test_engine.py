@@ -22,6 +22,8 @@ PEOPLE = [identity_of(name) for name in ("alice", "bob", "carol")]
 class TownStage:
     """The stage of one test."""
 
+    alice, bob, carol = "alice", "bob", "carol"
+
     def __init__(self, where: Town) -> None:
         self._town = where
 
