@@ -39,7 +39,7 @@ class Tuning:
 
     cache_bytes: int = 8 << 20
     write_buffer_bytes: int = 16 << 20
-    max_open_files: int = 128
+    max_open_files: int = 80
 
 
 class Reader(Protocol):

@@ -19,7 +19,7 @@ from typing import Final
 from dchat.node.stores.backend import Reader
 
 PREFIX: Final = b"u"
-CHUNK_BYTES: Final = 16 * 1024
+CHUNK_BYTES: Final = 4 * 1024
 _NAME: Final = Struct(">H")
 _OLD: Final = Struct(">I")
 
