@@ -25,6 +25,7 @@ from dchat.operator.logfile import LogFile
 TAIL_LINES: Final = 20
 MAX_LINE: Final = 16_384
 CHUNK: Final = 65_536
+RESERVED: Final = frozenset({"self", "level", "event", "child", "logger", "timestamp", "exc_info"})
 LAST_WORDS_S: Final = 1.0
 """How long output is still read after the process ended; a grandchild may hold the pipe."""
 
@@ -111,7 +112,12 @@ def _pass_on(running: Running, logger: Logger, file: LogFile, line: bytes) -> No
     file.write(line)
     level, event, fields = read_line(line)
     running.tail.append(event)
-    logger.at("debug" if running.stopping else level, event, **fields)
+    logger.at("debug" if running.stopping else level, event, **safe(fields))
+
+
+def safe(fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields without those names that a log line is made of."""
+    return {name: value for name, value in fields.items() if name not in RESERVED}
 
 
 def read_line(line: bytes) -> tuple[str, str, dict[str, str]]:
@@ -129,7 +135,7 @@ def read_line(line: bytes) -> tuple[str, str, dict[str, str]]:
     for noise in ("ts", "timestamp", "logger"):
         record.pop(noise, None)
     known = level if level in log.LEVELS else "info"
-    shown = {name: str(value) for name, value in record.items() if name not in ("child", "event")}
+    shown = safe({name: str(value) for name, value in record.items()})
     return ("debug" if comet and known == "info" else known), event, shown
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import mmap
 import os
 import shutil
@@ -154,11 +155,12 @@ def _installer(env: Mapping[str, str]) -> list[str]:
     if not LOCK_FILE.is_file():
         raise NoCometBft(f"{LOCK_FILE.name} is missing from this installation")
     flags = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(LOCK_FILE)]
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv", path=env.get("PATH"))
-    if uv:
-        return [uv, "pip", "install", "--quiet", *flags]
-    return [sys.executable, "-m", "pip", "install", "--quiet", *flags]
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "install", "--quiet", *flags]
+    uv = shutil.which("uv", path=env.get("PATH"))
+    if uv is None:
+        raise NoCometBft("neither Go nor pip nor uv is here to fetch it with")
+    return [uv, "pip", "install", "--quiet", "--python", sys.executable, *flags]
 
 
 def _go_version(go: Path) -> tuple[int, int]:

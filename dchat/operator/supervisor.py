@@ -88,6 +88,11 @@ class Leash:
         self._process = process
         self._turn = trio.Lock()
 
+    @property
+    def pid(self) -> int:
+        """The leash process's own number."""
+        return self._process.pid
+
     async def hold(self, pid: int) -> None:
         """Have this process stopped should we end without doing so."""
         await self._tell(f"+{pid}\n")
@@ -131,6 +136,11 @@ async def supervise(groups: Sequence[Group], tether: Leash, report: Report) -> N
             nursery.start_soon(_keep, group, tether, report)
 
 
+def next_pause(pause_s: float) -> float:
+    """Return the pause after the next failure, in seconds."""
+    return min(2 * pause_s, LONGEST_PAUSE_S)
+
+
 async def _keep(group: Group, tether: Leash, report: Report) -> None:
     failed_at: deque[float] = deque(maxlen=MAX_FAILURES)
     pause_s = FIRST_PAUSE_S
@@ -146,7 +156,7 @@ async def _keep(group: Group, tether: Leash, report: Report) -> None:
         pause_s = FIRST_PAUSE_S if now - started > WINDOW_S else pause_s
         report(group.name, Phase.PAUSED)
         await trio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        pause_s = next_pause(pause_s)
 
 
 async def _run(group: Group, tether: Leash, report: Report) -> Failure:
