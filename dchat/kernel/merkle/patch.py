@@ -1,4 +1,4 @@
-"""What takes a changed page back to what it was before: a fifteenth of the page itself.
+"""What takes a changed page back to what it was before, a small part of its size.
 
     0 | page                        the page as it was; it is gone now
     1 | u16be mask | slot ...       what the slots in mask (bit s for slot s) were, ascending:
