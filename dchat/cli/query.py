@@ -36,7 +36,7 @@ Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dc
 class NotThere(OperatorError):
     """The chain holds nothing under that name."""
 
-    exit_code = 3
+    exit_code = 11
     hint = "check the spelling; what was just sent is there one block later"
 
 

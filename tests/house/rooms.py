@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -43,3 +45,12 @@ def is_docstring(statement: ast.stmt) -> bool:
             return True
         case _:
             return False
+
+
+def load_rooms() -> None:
+    """Import every module of ours, process entries left out, so that all classes are known."""
+    for package in PACKAGES:
+        found = importlib.import_module(package)
+        for module in pkgutil.walk_packages(found.__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,10 @@ import typer
 from typer.main import get_command
 
 from dchat.cli import main
-from tests.house.rooms import HOUSE
+from dchat.kernel.errors import OperatorError
+from tests.house.rooms import HOUSE, load_rooms
 
+CLI = (HOUSE / "docs" / "cli.md").read_text()
 DOCS = "\n".join(page.read_text() for page in sorted((HOUSE / "docs").glob("*.md")))
 
 
@@ -53,3 +56,19 @@ def test_a_command_stands_in_the_docs(words: str) -> None:
 @pytest.mark.parametrize("noun", main.NOUNS)
 def test_a_noun_registers_itself_and_nothing_else(noun: str) -> None:
     assert next(words for words in WORDS if words.split()[1] == noun) == f"dchat {noun}"
+
+
+def exit_codes(parent: type[OperatorError] = OperatorError) -> set[int]:
+    children = [child for child in parent.__subclasses__() if not is_a_test(child)]
+    return {child.exit_code for child in children}.union(*map(exit_codes, children))
+
+
+def is_a_test(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in {"tests", "test_main"}
+
+
+def test_every_exit_status_stands_in_the_docs() -> None:
+    load_rooms()
+    rows = {int(number) for number in re.findall(r"^\| (\d+) \|", CLI, re.MULTILINE)}
+
+    assert rows == exit_codes() | {0, main.FAILED, main.MISUSED, main.INTERRUPTED}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dchat.node.config import RelayConfig, Settings, ValidatorConfig, load
 from tests.house.rooms import HOUSE, shown
 
 READERS = ("README.md", "docs/users.md", "docs/relays.md", "docs/validators.md", "docs/cli.md")
@@ -15,7 +16,10 @@ READERS = ("README.md", "docs/users.md", "docs/relays.md", "docs/validators.md",
 HERE = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|[^a-zA-Z0-9].*|HOST.*"
 OURS = r"([a-z0-9-]+\.)*(example\.(com|org|net)|dchat\.org)"
 # ... and where a standard or a paper that we follow is read. Never where packages come from.
-CITED = r"zips\.z\.cash|docs\.pytest\.org|www\.rfc-editor\.org|docs\.cometbft\.com|hdevalence\.ca|www\.w3\.org"
+CITED = (
+    r"docs\.cometbft\.com|docs\.pytest\.org|github\.com|hdevalence\.ca"
+    r"|www\.rfc-editor\.org|www\.w3\.org|zips\.z\.cash"
+)
 HOSTS = re.compile(rf"^({HERE}|{OURS}|{CITED})(:\S*)?$")
 MACHINE = re.compile(r"(?<![\w.])/(?:root|work|opt/wheels)/|(?<![\w.])/home/\w|(?<![\w.])/tmp/w/")
 DEV_LOCK = "requirements-dev.lock"
@@ -59,6 +63,21 @@ def test_a_page_begins_with_something_to_type(name: str) -> None:
     assert fences
     assert fences[0] <= 12
     assert re.match(r"(\$ )?(dchat|\./scripts/)", lines[fences[0] + 1])
+
+
+@pytest.mark.parametrize(
+    ("page", "model"),
+    [("docs/relays.md", RelayConfig), ("docs/validators.md", ValidatorConfig)],
+)
+def test_a_settings_file_of_the_docs_is_accepted(
+    tmp_path: Path, page: str, model: type[Settings]
+) -> None:
+    blocks = re.findall(
+        r"^```toml\n(.*?)^```", (HOUSE / page).read_text(), re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / "config.toml").write_text(next(b for b in blocks if "--config" in b))
+
+    assert load(model, tmp_path / "config.toml", {}, {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)
