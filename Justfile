@@ -2,6 +2,8 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
 pin := "uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command 'just lock'"
 
 # list the recipes
@@ -46,7 +48,7 @@ test *args:
 # a visible change has its fragment in changes.d
 news:
     towncrier build --draft --version next > /dev/null
-    towncrier check --compare-with "$(git merge-base HEAD origin/main 2> /dev/null || git rev-list --max-parents=0 HEAD | tail -n 1)"
+    towncrier check --compare-with "$(git merge-base HEAD origin/main 2> /dev/null || git rev-list --max-parents=0 HEAD | tail -n 1)" | tail -n 5
 
 # one benchmark of benchmarks/ with its figures
 bench NAME *args:

@@ -151,6 +151,7 @@ class Capped:
         self._slots = trio.CapacityLimiter(MAX_REQUESTS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._slots.available_tokens < 1:

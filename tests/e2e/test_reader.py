@@ -136,7 +136,9 @@ def test_identity_is_found_by_handle_with_proof(net: Net, dchat: Dchat) -> None:
     record = identity_txs.RegisterIdentity(
         handle="alice",
         inbox_key=net.alice.public_key,
-        home_relays=("/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",),
+        home_relays=(
+            "/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
+        ),
         prekey_hash=bytes(32),
     )
     family = identity_txs.REGISTER
