@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-import httpx
 import trio
 
 from dchat.kernel.headers import validators_hash
@@ -24,23 +23,21 @@ from dchat.kernel.light import TrustRoot
 from dchat.node import log, network, rpc
 from dchat.node.clock import SystemClock
 from dchat.node.network import ChainEntry
-from dchat.operator import claim, cometbft, estate, supervisor
+from dchat.operator import claim, cometbft, estate, fetch, supervisor
 from dchat.operator.child import Child
 from dchat.operator.estate import Estate
+from dchat.operator.fetch import NoAnswer
 from dchat.operator.ports import HOST
 from dchat.operator.supervisor import Group, Phase
 
 READY_S: Final = 120.0
 STOP_S: Final = 30.0
 POLL_S: Final = 0.5
-CALL_DEADLINE_S: Final = 3.0
-MAX_ANSWER_BYTES: Final = 1 << 20
 ENTRY: Final = "from dchat.cli.main import main; main()"
 """The dchat command of this very installation, whatever PATH says."""
 OLD_SHARE: Final = 2
 """A root of trust is renewed once it is older than the trusting period divided by this."""
 NS: Final = 1_000_000_000
-OK: Final = 200
 
 Say = Callable[[str], None]
 Work = Callable[[Estate], Awaitable[None]]
@@ -261,20 +258,11 @@ async def condition(found: Estate) -> Condition:
 
 async def _get(url: str) -> dict[str, object] | None:
     """Return a JSON object served with status 200; None for anything else."""
-    body = bytearray()
-    try:
-        with trio.fail_after(CALL_DEADLINE_S):
-            async with (
-                httpx.AsyncClient(timeout=None, trust_env=False) as http,  # noqa: S113 - fail_after
-                http.stream("GET", url) as response,
-            ):
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        return None
-        found: object = json.loads(body) if response.status_code == OK else None
-    except (httpx.HTTPError, trio.TooSlowError, ValueError):
-        return None
+    async with fetch.client("") as http:
+        try:
+            found: object = json.loads(await fetch.get(http, url))
+        except (NoAnswer, ValueError, RecursionError):
+            return None
     return cast("dict[str, object]", found) if isinstance(found, dict) else None
 
 

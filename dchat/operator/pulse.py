@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Final
 
@@ -15,11 +15,11 @@ from dchat.kernel.headers import Flag
 from dchat.node import answers, log
 from dchat.node.answers import Answer, MalformedAnswer
 from dchat.node.http import Json
+from dchat.operator import fetch
+from dchat.operator.fetch import NoAnswer
 from dchat.operator.supervisor import Phase
 
 EVERY_S: Final = 1.0
-CALL_DEADLINE_S: Final = 3.0
-MAX_ANSWER_BYTES: Final = 8 << 20
 MAX_CATCH_UP: Final = 20
 """Headers looked at per round; a node far behind skips the rest."""
 STALE_AFTER_S: Final = 10.0
@@ -152,11 +152,11 @@ def declare(registry: CollectorRegistry, chains: Iterable[str]) -> Metrics:
 
 async def watch(url: str, pulse: Pulse, metrics: Metrics) -> None:
     """Keep the pulse current until cancelled; a node that does not answer leaves it to go stale."""
-    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 - _get has the deadline
+    async with fetch.client(url) as http:
         while True:
             try:
                 await _read(http, pulse, metrics)
-            except (httpx.HTTPError, trio.TooSlowError, MalformedAnswer) as fault:
+            except (NoAnswer, MalformedAnswer) as fault:
                 logger.debug("pulse_missed", chain=pulse.chain, reason=repr(fault))
             await trio.sleep(EVERY_S)
 
@@ -189,27 +189,27 @@ def show(pulse: Pulse) -> dict[str, Json]:
 
 async def answers_at(url: str) -> bool:
     """Whether a node answers `/status` there."""
-    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 - _get has the deadline
+    async with fetch.client(url) as http:
         try:
-            await _get(http, "/status", {})
-        except (httpx.HTTPError, trio.TooSlowError, MalformedAnswer):
+            await fetch.get(http, "/status")
+        except (NoAnswer, MalformedAnswer):
             return False
         return True
 
 
 async def node_id_at(url: str) -> str | None:
     """Return the id that a node claims over RPC; None where it does not answer."""
-    async with httpx.AsyncClient(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 - _get has the deadline
+    async with fetch.client(url) as http:
         try:
-            body = await _get(http, "/status", {})
+            body = await fetch.get(http, "/status")
             return answers.parse(answers.Result[StatusBody], body).result.node_info.id
-        except (httpx.HTTPError, trio.TooSlowError, MalformedAnswer):
+        except (NoAnswer, MalformedAnswer):
             return None
 
 
 async def _read(http: httpx.AsyncClient, pulse: Pulse, metrics: Metrics) -> None:
-    said = answers.parse(answers.Result[StatusBody], await _get(http, "/status", {})).result
-    net = answers.parse(answers.Result[_NetInfo], await _get(http, "/net_info", {})).result
+    said = answers.parse(answers.Result[StatusBody], await fetch.get(http, "/status")).result
+    net = answers.parse(answers.Result[_NetInfo], await fetch.get(http, "/net_info")).result
     pulse.height = said.sync_info.latest_block_height
     pulse.block_time_ns = said.sync_info.latest_block_time
     pulse.catching_up = said.sync_info.catching_up
@@ -231,7 +231,7 @@ async def _judge_blocks(
         pulse.judged, pulse.judged_time_ns = max(0, final), 0
         return
     for height in range(pulse.judged + 1, final + 1):
-        body = await _get(http, "/commit", {"height": str(height)})
+        body = await fetch.get(http, "/commit", {"height": str(height)})
         signed = answers.parse(answers.Result[_CommitBody], body).result.signed_header
         _count(signed, pulse, metrics, own)
         pulse.judged, pulse.judged_time_ns = height, signed.header.time
@@ -249,16 +249,3 @@ def _count(signed: _Signed, pulse: Pulse, metrics: Metrics, own: bytes) -> None:
         metrics.validated.labels(pulse.chain).inc()
     elif pulse.power > 0:
         metrics.missed.labels(pulse.chain).inc()
-
-
-async def _get(http: httpx.AsyncClient, path: str, params: Mapping[str, str]) -> bytes:
-    """Return an answer, bounded in time and size."""
-    body = bytearray()
-    with trio.fail_after(CALL_DEADLINE_S):
-        async with http.stream("GET", path, params=params) as response:
-            response.raise_for_status()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise MalformedAnswer(f"an answer over {MAX_ANSWER_BYTES} bytes")
-    return bytes(body)

@@ -1,0 +1,48 @@
+"""One HTTP GET, bounded in time and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+import trio
+
+from dchat.kernel.errors import RemoteProtocolError
+
+DEADLINE_S: Final = 3.0
+MAX_BYTES: Final = 8 << 20
+NONE: Final[Mapping[str, str]] = {}
+
+
+class NoAnswer(RemoteProtocolError):
+    """The other side is silent, slow, talks too much or says that something is wrong."""
+
+
+def client(base_url: str) -> httpx.AsyncClient:
+    """Return a client for `get`, which brings the deadline; proxies are not used."""
+    return httpx.AsyncClient(base_url=base_url, timeout=None, trust_env=False)  # noqa: S113 - see get
+
+
+async def get(http: httpx.AsyncClient, path: str, params: Mapping[str, str] = NONE) -> bytes:
+    """Return the body of an answer with status 200. Raises: NoAnswer."""
+    try:
+        with trio.fail_after(DEADLINE_S):
+            async with http.stream("GET", path, params=params) as response:
+                response.raise_for_status()
+                return await _read(response)
+    except (httpx.HTTPError, httpx.InvalidURL, trio.TooSlowError) as fault:
+        raise NoAnswer(f"{path}: {fault or type(fault).__name__}") from None
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Return the body. Too long a one is cancelled from within, which closes httpx's generators."""
+    body = bytearray()
+    with trio.CancelScope() as scope:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                scope.cancel()
+    if len(body) > MAX_BYTES:
+        raise NoAnswer(f"an answer over {MAX_BYTES} bytes")
+    return bytes(body)
