@@ -158,7 +158,7 @@ class Store:
         cursor, size = job.cursor, 0
         for sequence, message_id, expires_at_ms, ciphertext in rows:
             size += len(ciphertext)
-            if len(items) == job.limit or (items and size > MAX_PAGE_BYTES):
+            if len(items) == job.limit or size > MAX_PAGE_BYTES:
                 return PageRead(tuple(items), cursor, more=True)
             items.append(Item(message_id, expires_at_ms, ciphertext))
             cursor = sequence

@@ -26,6 +26,17 @@ def test_waiting_as_told_is_enough() -> None:
     assert meters.take(b"peer", 1, EpochMs(START + 1000)) == 0
 
 
+def test_a_wait_is_rounded_up() -> None:
+    rate = Rate(per_minute=7, burst=1)
+    empty, _ = take(full(rate, START), rate, 1, START)
+
+    _, wait_ms = take(empty, rate, 1, START)
+    _, too_early = take(empty, rate, 1, EpochMs(START + 8_571))
+    _, on_time = take(empty, rate, 1, EpochMs(START + wait_ms))
+
+    assert (wait_ms, too_early, on_time) == (8_572, 1, 0)
+
+
 def test_peers_do_not_pay_for_each_other() -> None:
     meters = Meters(RATE, 8)
     meters.take(b"one", 3, START)

@@ -353,6 +353,13 @@ def test_open_pages_are_bounded() -> None:
     assert reason(refused) is Refusal.TOO_MANY_MAILBOXES
 
 
+def test_with_all_pages_open_a_repeated_pull_is_told_what_to_do() -> None:
+    session = new_session(Limits(max_open_pages=1))
+    receive(session, pull(DESK))
+
+    assert reason(receive(session, pull(DESK))) is Refusal.PAGE_OUTSTANDING
+
+
 def test_a_watch_of_an_empty_mailbox_waits() -> None:
     effects = receive(new_session(), watch(DESK, request_id=4))
 

@@ -262,6 +262,15 @@ def test_a_disk_with_room_again_is_used_again(store: Store) -> None:
     assert do(store, keep(2, size_class=3)).is_new is True
 
 
+def test_a_disk_that_turned_read_only_fails_a_batch_and_can_recover(store: Store) -> None:
+    store._db.execute("PRAGMA query_only = ON")
+    failed = store.run([read(), keep(1)])
+    store._db.execute("PRAGMA query_only = OFF")
+
+    assert failed == [Failed(), Failed()]
+    assert do(store, keep(1)).is_new is True
+
+
 def test_a_file_that_breaks_while_running_stops_the_relay(store: Store, tmp_path: Path) -> None:
     store.run([keep(n, size_class=2) for n in range(8)])
     store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
