@@ -74,7 +74,7 @@ async def pull_everything(relay: RelayProcess) -> list[bytes]:
             await user.ack(page)
 
 
-@pytest.mark.parametrize("kill_after", [1, 97, 333])
+@pytest.mark.parametrize("kill_after", [1, 300])
 def test_everything_signed_survives_kill_9_under_load(
     relays: list[RelayProcess], tmp_path: Path, kill_after: int
 ) -> None:

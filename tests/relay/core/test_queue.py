@@ -209,4 +209,4 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
+TestLedger.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
