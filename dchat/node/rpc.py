@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -155,6 +155,21 @@ class _Error(Answer):
 
 class _Failed(Answer):
     error: _Error | None = None
+
+
+class _Body(httpx.AsyncByteStream):
+    """What to send, in one piece; httpx's own is a generator that a cancelled call leaves open."""
+
+    def __init__(self, content: bytes) -> None:
+        self._left = [content]
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 class RpcClient:
@@ -301,9 +316,12 @@ class RpcClient:
         question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)}
         body = bytearray()
         with trio.fail_after(self._call_timeout_s), trio.CancelScope() as enough:
-            async with self._http.stream(
-                "POST", self.url, content=json.dumps(question).encode(), headers=_HEADERS
-            ) as response:
+            body_out = json.dumps(question).encode()
+            length = {"content-length": str(len(body_out))}
+            request = httpx.Request(
+                "POST", self.url, headers={**_HEADERS, **length}, stream=_Body(body_out)
+            )
+            async with aclosing(await self._http.send(request, stream=True)) as response:
                 async for chunk in response.aiter_raw():
                     if len(body) + len(chunk) <= MAX_ANSWER_BYTES:
                         body += chunk
