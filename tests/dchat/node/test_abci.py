@@ -176,6 +176,16 @@ def test_answers_come_without_a_flush_once_the_input_is_drained(path: Path, app:
         assert client.receive().check_tx.data == b"a"
 
 
+def test_a_flush_is_answered_before_the_request_after_it_is_done(path: Path, app: Counter) -> None:
+    app.gate.clear()
+    with served(path, app):
+        client = Client(path)
+        client.send(echo("first"), FLUSH, check(b"slow"))
+        answers = [client.receive().WhichOneof("value") for _ in range(2)]
+
+    assert answers == ["echo", "flush"]
+
+
 def test_a_block_of_ten_mebibytes_passes_both_ways(path: Path, app: Counter) -> None:
     txs = [bytes(1024 * 1024)] * 10
     with served(path, app):

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,15 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from dchat.kernel import accounts
 from dchat.kernel.errors import REFUSALS, InvariantBroken
-from dchat.kernel.ids import Amount
-from dchat.kernel.machine import Outcome
+from dchat.kernel.ids import Amount, EpochMs, Height
+from dchat.kernel.machine import BlockContext, Outcome
 from dchat.kernel.proposal import size_in_block
 from dchat.node.app import APP_VERSION, BadGenesis, Node, explain, unwrap
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import keys_pb2
 from dchat.node.storage import Storage
 from tests.fakes.consensus import Consensus, cheap_blocks, init_request, wrapped
-from tests.fakes.memory import ALICE, BOB, FUNDS, Person, signed
+from tests.fakes.memory import ALICE, BOB, CHAIN, FUNDS, Person, signed
 
 
 def pay(to: Person, amount: int, nonce: int = 0, who: Person = ALICE) -> bytes:
@@ -204,6 +205,13 @@ def test_a_recheck_refuses_what_a_block_has_carried(chain: Consensus) -> None:
     assert chain.recheck(raw).code == 9
 
 
+def test_a_check_judges_by_the_height_of_the_next_block(chain: Consensus) -> None:
+    body = transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(1)))
+    over, last = (signed(ALICE, body, valid_until_height=Height(at)) for at in (1, 2))
+
+    assert (chain.check(over).code, chain.check(last).code) == (12, 0)
+
+
 def test_a_check_changes_no_state(chain: Consensus) -> None:
     raw = pay(BOB, 5)
     expected = chain.finalize(raw).app_hash
@@ -295,6 +303,16 @@ def test_a_transfer_is_told_as_an_event(chain: Consensus) -> None:
         ("to", BOB.id.hex()),
         ("amount", "5"),
     ]
+
+
+def test_the_machine_is_told_height_time_proposer_and_chain_of_a_block(storage: Storage) -> None:
+    told: list[BlockContext] = []
+    attentive = replace(MACHINE, end_block=(lambda _, context: told.append(context),))
+    consensus = Consensus(Node(attentive, storage))
+    consensus.init()
+    consensus.block()
+
+    assert told == [BlockContext(CHAIN, Height(1), EpochMs(1_700_000_001_005), b"\x09" * 20)]
 
 
 def test_an_empty_block_leaves_the_app_hash_as_it_is(chain: Consensus) -> None:
