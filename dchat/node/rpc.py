@@ -317,9 +317,10 @@ class RpcClient:
         body = bytearray()
         with trio.fail_after(self._call_timeout_s), trio.CancelScope() as enough:
             body_out = json.dumps(question).encode()
-            length = {"content-length": str(len(body_out))}
+            url = httpx.URL(self.url)
+            framing = {"host": url.netloc.decode(), "content-length": str(len(body_out))}
             request = httpx.Request(
-                "POST", self.url, headers={**_HEADERS, **length}, stream=_Body(body_out)
+                "POST", url, headers={**framing, **_HEADERS}, stream=_Body(body_out)
             )
             async with aclosing(await self._http.send(request, stream=True)) as response:
                 async for chunk in response.aiter_raw():
