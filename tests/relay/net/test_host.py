@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import cast
 
@@ -404,22 +405,47 @@ async def test_a_dial_ends_at_its_deadline() -> None:
 
 @in_trio
 async def test_a_peer_that_hangs_up_after_the_handshake_is_unreachable() -> None:
-    fickle = Upstream(seed("fickle"), HostLimits())
-
-    async def hang_up(stream: trio.SocketStream) -> None:
-        wire = Wire(stream, 1.0)
-        await fickle.shake_hands(wire, None)
-        wire.abort()
-
-    async with trio.open_nursery() as nursery, open_host(seed("client")) as client:
-        listeners = await nursery.start(trio.serve_tcp, hang_up, 0)
-        address = Address("127.0.0.1", listeners[0].socket.getsockname()[1])
-
+    async with shaking_hands(then=abort) as address, open_host(seed("client")) as client:
         with pytest.raises(PeerUnreachable, match="refused after the handshake"):
             await client.dial(peer_id(seed("fickle")), [address])
 
         assert not client.connections()
+
+
+@in_trio
+async def test_a_peer_that_falls_silent_after_the_handshake_is_unreachable() -> None:
+    async with shaking_hands(then=ignore) as address, open_host(seed("client")) as client:
+        with pytest.raises(PeerUnreachable, match="no answer within"):
+            await client.dial(peer_id(seed("fickle")), [address], timeout_s=0.5)
+
+        assert not client.connections()
+
+
+@asynccontextmanager
+async def shaking_hands(then: Callable[[Wire], Awaitable[None]]) -> AsyncGenerator[Address]:
+    """A peer named `fickle` that goes through the handshake and then does as told."""
+    fickle = Upstream(seed("fickle"), HostLimits())
+
+    async def serve(stream: trio.SocketStream) -> None:
+        wire = Wire(stream, 1.0)
+        await fickle.shake_hands(wire, None)
+        await then(wire)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        yield Address("127.0.0.1", listeners[0].socket.getsockname()[1])
         nursery.cancel_scope.cancel()
+
+
+async def abort(wire: Wire) -> None:
+    """Hang up."""
+    wire.abort()
+
+
+async def ignore(wire: Wire) -> None:
+    """Keep the connection and say nothing."""
+    await trio.sleep_forever()
+    wire.abort()
 
 
 @in_trio

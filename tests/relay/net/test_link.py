@@ -79,9 +79,9 @@ async def real_pair() -> AsyncGenerator[tuple[Link, Link]]:
         done.set()
 
 
-async def flood(link: Link, size: int) -> None:
-    """Send messages of a size until the link refuses one."""
-    while True:
+async def flood(link: Link, size: int, number: int = 10**6) -> None:
+    """Send so many messages of a size, or until the link refuses one."""
+    for _ in range(number):
         await link.send(bytes(size))
 
 
@@ -190,16 +190,22 @@ async def test_an_oversized_frame_closes_the_link() -> None:
             await link.send(b"more")
 
 
-@pytest.mark.parametrize("size", [1, MAX_BODY // 2], ids=["frames", "bytes"])
-def test_a_full_queue_waits_then_gives_up_on_a_peer_that_reads_nothing(size: int) -> None:
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [(LinkLimits(max_frames=3), 1), (LinkLimits(max_bytes=MAX_BODY + 4), MAX_BODY // 2)],
+    ids=["frames", "bytes"],
+)
+def test_a_full_queue_waits_then_gives_up_on_a_peer_that_reads_nothing(
+    limits: LinkLimits, size: int
+) -> None:
     async def main() -> float:
         near, _ = trio.testing.lockstep_stream_pair()
-        async with open_link(FakeStream(near), SMALL) as link:
+        async with open_link(FakeStream(near), limits) as link:
             with pytest.raises(LinkStalled):
-                await flood(link, size)
+                await flood(link, size, 20)
         return trio.current_time()
 
-    assert trio.run(main, clock=MockClock(autojump_threshold=0)) == SMALL.send_timeout_s
+    assert trio.run(main, clock=MockClock(autojump_threshold=0)) == limits.send_timeout_s
 
 
 def test_a_full_queue_lets_the_sender_on_as_soon_as_the_peer_reads() -> None:

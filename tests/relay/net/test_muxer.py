@@ -80,9 +80,10 @@ async def test_a_reader_who_reads_gives_the_window_back() -> None:
     async with relay() as host, connected(host) as client:
         stream = await client.open_stream(host.peer_id, ECHO)
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stream.write, bytes(10 * WINDOW))
-            await read_exactly(stream, 10 * WINDOW)
+        with trio.fail_after(10):  # a writer that polled for the window would take longer
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.write, bytes(30 * WINDOW))
+                await read_exactly(stream, 30 * WINDOW)
 
 
 @in_trio
@@ -129,7 +130,8 @@ async def test_streams_over_the_bound_are_reset_and_take_no_memory() -> None:
             await hostile.secured_conn.write(syn)
         await hostile.answers()
 
-        await until(lambda: host.connections()[0].streams <= 8)
+        with trio.fail_after(3):  # well before their negotiation times out
+            await until(lambda: host.connections()[0].streams <= 8)
 
 
 @pytest.mark.parametrize(
