@@ -33,11 +33,11 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_until_dead(pid: int) -> None:
+def wait_until_dead(*pids: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while is_alive(pid):
+    while alive := [pid for pid in pids if is_alive(pid)]:
         if time.monotonic() > deadline:
-            raise AssertionError(f"process {pid} is still there")
+            raise AssertionError(f"still there: {alive}")
         time.sleep(0.02)
 
 
