@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated
 
@@ -76,18 +76,18 @@ async def _talk(
     relays: tuple[str, ...],
     handle: str | None,
 ) -> None:
-    screen, lines = _terminal() if sys.stdin.isatty() and sys.stdout.isatty() else _pipes()
     async with open_client(identity, network, folder, relays) as client:
+        screen, lines = _terminal() if sys.stdin.isatty() and sys.stdout.isatty() else _pipes()
         mode = LineMode(client, screen)
         if handle is not None:
             await mode.register(handle)
         await mode.run(lines)
 
 
-def _terminal() -> tuple[Screen, AsyncIterable[str]]:
+def _terminal() -> tuple[Screen, AsyncGenerator[str]]:
     screen = TerminalScreen(sys.stdout)
     return screen, typed_lines(screen)
 
 
-def _pipes() -> tuple[Screen, AsyncIterable[str]]:
+def _pipes() -> tuple[Screen, AsyncGenerator[str]]:
     return PlainScreen(sys.stdout), piped_lines(sys.stdin.fileno())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -115,9 +115,11 @@ class Subscription:
             return Missed(missed)
         return self._queue.popleft()
 
-    async def __aiter__(self) -> AsyncGenerator[Event]:
-        while True:
-            yield await self.get()
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self.get()
 
 
 class Hub:

@@ -7,7 +7,8 @@ typed. Commands run one after the other, so a script's second line sees what its
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final, Protocol
 
 import trio
@@ -75,10 +76,10 @@ class LineMode:
         self._relays_up: dict[str, bool] = {}
         self._settled = trio.Event()
 
-    async def run(self, lines: AsyncIterable[str]) -> None:
-        """Do what the lines say until they end or one says /quit."""
+    async def run(self, lines: AsyncGenerator[str]) -> None:
+        """Do what the lines say until they end or one says /quit; the lines are then closed."""
         with self._client.events() as events:
-            async with trio.open_nursery() as nursery:
+            async with aclosing(lines), trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, events)
                 self._screen.ask("> ")
                 async for line in lines:

@@ -6,7 +6,7 @@ the code that runs in production.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from relay.core.desk import Desk
 from relay.core.limits import Limits
 from relay.core.queue import Queue
 from relay.net.address import Address, parse_address, peer_id
+from relay.net.fence import lone_error
 from relay.net.host import PeerUnreachable
 from relay.net.link import Link
 from relay.net.meter import Meter
@@ -49,6 +50,7 @@ from relay.net.store import Store as RelayStore
 from tests.fakes.chain import FakeChain, Signer
 from tests.fakes.links import MemoryLink, link_pair
 from tests.fakes.memory import MemoryState
+from tests.fakes.people import identity_of
 
 FUNDS = Amount(100_000_000)
 PERIOD_S = 10**9
@@ -71,7 +73,7 @@ class TownClock:
 class FakeConsensus:
     """One chain: a block for every transaction, and one more so that it can be proved."""
 
-    def __init__(self, rules: Machine, chain_id: str, people: list[Identity]) -> None:
+    def __init__(self, rules: Machine, chain_id: str, people: Sequence[Identity]) -> None:
         self.rules = rules
         self.is_up = True
         self.chain = FakeChain((Signer("ann"),), chain_id=ChainId(chain_id))
@@ -200,10 +202,49 @@ class Town:
         return OpenChain(entry, node, reader)
 
 
+class TownStage:
+    """The stage of one test; see tests.fakes.talks."""
+
+    alice, bob, carol = "alice", "bob", "carol"
+
+    def __init__(self, where: Town) -> None:
+        self.town = where
+
+    @asynccontextmanager
+    async def client(self, name: str, device: str = "first") -> AsyncGenerator[Client]:
+        async with self.town.client(identity_of(name), f"{name}-{device}") as client:
+            yield client
+
+    async def stop_relay(self) -> None:
+        self.town.relay_is_up = False
+        await self.town.cut()
+
+    async def start_relay(self) -> None:
+        self.town.relay_is_up = True
+
+
+PEOPLE = tuple(identity_of(name) for name in ("alice", "bob", "carol"))
+
+
+def in_town(
+    scene: Callable[[TownStage], Awaitable[None]], home: Path, limits: Limits | None = None
+) -> None:
+    """Play a scene in a fresh town, in at most 60 seconds."""
+
+    async def main() -> None:
+        with trio.fail_after(60), lone_error():
+            async with town(home, PEOPLE, limits) as where:
+                await scene(TownStage(where))
+
+    trio.run(main)
+
+
 @asynccontextmanager
-async def town(home: Path, people: list[Identity]) -> AsyncGenerator[Town]:
+async def town(
+    home: Path, people: Sequence[Identity], bounds: Limits | None = None
+) -> AsyncGenerator[Town]:
     """Run a town in which each of these people has funds on both chains."""
-    limits, clock = Limits(), TownClock(SystemClock())
+    limits, clock = bounds or Limits(), TownClock(SystemClock())
     relay_store = RelayStore(home / "relay.db", limits)
     pump = Pump(relay_store)
     desk = Desk(RELAY_SEED, limits, Queue(limits, relay_store.places()))
