@@ -53,7 +53,6 @@ def restore(page: bytes, level: int, patches: Sequence[bytes]) -> bytes:
     for patch in patches:
         if is_whole(patch):
             old = bytearray(patch[1:])
-            dirty.clear()
         else:
             dirty |= dict.fromkeys(_put_back(old, level, patch))
     if dirty:

@@ -74,9 +74,7 @@ class StateView:
         there = entry is not None
         for older in self._versions(name, entry):
             there = older is not None
-            if older is None:
-                patches.clear()
-            else:
+            if older is not None:
                 patches.append(older[STAMP_SIZE:])
         page = b"" if entry is None else entry[STAMP_SIZE:]
         return patch.restore(page, len(page_key), patches) if there else None
