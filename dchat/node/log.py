@@ -35,8 +35,12 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "dchat_client": ("dchat.client",),
 }
 """The guide's part names and the loggers behind each; any logger name works as well."""
-CHATTY: Final = ("libp2p", "httpx", "httpcore", "hypercorn", "multiaddr", "asyncio")
-"""Libraries held at warnings unless a filter names them."""
+CHATTY: Final[Mapping[str, int]] = {
+    # Its warnings and errors carry peer ids and can be set off by any peer, as often as it likes.
+    "libp2p": logging.CRITICAL,
+    **dict.fromkeys(("httpx", "httpcore", "hypercorn", "multiaddr", "asyncio"), logging.WARNING),
+}
+"""The least level that libraries log at unless a filter names them."""
 MAX_FILTERS: Final = 64
 
 
@@ -144,7 +148,12 @@ def _formatter(
         structlog.stdlib.ProcessorFormatter.remove_processors_meta
     ]
     if chosen.json_logs:
-        renderers += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Without locals: they hold keys and plaintext.
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        renderers += [
+            structlog.processors.ExceptionRenderer(frames),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         plain = structlog.dev.plain_traceback
         renderers.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
@@ -158,6 +167,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 def _apply_levels(chosen: LogSettings) -> None:
     logging.addLevelName(TRACE, "TRACE")
     logging.getLogger().setLevel(parse_level(chosen.level))
-    quiet = max(logging.WARNING, parse_level(chosen.level))
-    for name, level in {**dict.fromkeys(CHATTY, quiet), **chosen.filters}.items():
+    wanted = parse_level(chosen.level)
+    quiet = {name: max(level, wanted) for name, level in CHATTY.items()}
+    for name, level in {**quiet, **chosen.filters}.items():
         logging.getLogger(name).setLevel(level)

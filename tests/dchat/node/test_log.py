@@ -44,7 +44,7 @@ def test_a_json_line_has_event_level_time_and_fields() -> None:
 def test_libraries_write_to_the_same_stream() -> None:
     stream = written(LogSettings(json_logs=True))
 
-    logging.getLogger("libp2p.host").warning("odd %s", "peer")
+    logging.getLogger("hypercorn.error").warning("odd %s", "peer")
 
     assert json.loads(stream.getvalue())["event"] == "odd peer"
 
@@ -72,6 +72,30 @@ def test_a_fault_is_one_json_line() -> None:
     log.get("x").error("failed", exc_info=ValueError("why"))
 
     assert json.loads(stream.getvalue())["exception"][0]["exc_value"] == "why"
+
+
+@pytest.mark.parametrize("json_logs", [True, False])
+def test_a_fault_does_not_show_the_values_it_met(json_logs: bool) -> None:
+    stream = written(LogSettings(json_logs=json_logs))
+
+    def fail(passphrase: str) -> None:
+        raise ValueError(f"{len(passphrase)} characters")
+
+    try:
+        fail("hunter2" * 2)
+    except ValueError:
+        log.get("relay.net").exception("peer_task_failed")
+
+    assert "14 characters" in stream.getvalue()
+    assert "hunter2hunter2" not in stream.getvalue()
+
+
+def test_what_peers_can_set_off_in_libp2p_is_not_logged() -> None:
+    stream = written(LogSettings())
+
+    logging.getLogger("libp2p.host").error("bad peer 12D3KooW")
+
+    assert stream.getvalue() == ""
 
 
 def test_a_filter_lowers_the_level_of_its_part_only() -> None:
