@@ -17,6 +17,7 @@ from dchat.kernel.errors import ProtocolError
 PUBLIC_KEY_BYTES: Final = 32
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
+_KEYS_KEPT: Final = 16
 _KEYS_REMEMBERED: Final = 65_536
 """The check costs as much as a signature, and CheckTx asks again until an account has its key."""
 
@@ -27,13 +28,13 @@ class SignatureInvalid(ProtocolError):
 
 def public_key(seed: bytes) -> bytes:
     """Return the 32-byte public key of a 32-byte seed."""
-    key, _ = bindings.crypto_sign_seed_keypair(seed)
+    key, _ = _keypair(seed)
     return key
 
 
 def sign(seed: bytes, domain: bytes, message: bytes) -> bytes:
     """Return the 64-byte signature over domain followed by message."""
-    _, secret = bindings.crypto_sign_seed_keypair(seed)
+    _, secret = _keypair(seed)
     return bindings.crypto_sign(domain + message, secret)[:SIGNATURE_BYTES]
 
 
@@ -51,3 +52,9 @@ def verify(key: bytes, domain: bytes, message: bytes, signature: bytes) -> None:
 def is_strong(key: bytes) -> bool:
     """Tell whether key is a canonical point of the prime-order group."""
     return len(key) == PUBLIC_KEY_BYTES and bindings.crypto_core_ed25519_is_valid_point(key)
+
+
+@lru_cache(maxsize=_KEYS_KEPT)
+def _keypair(seed: bytes) -> tuple[bytes, bytes]:
+    """Return public and expanded secret key; making them takes longer than a signature."""
+    return bindings.crypto_sign_seed_keypair(seed)
