@@ -81,10 +81,10 @@ def _run(root: Path, show: Show, *, fresh: bool, demo: bool) -> None:
 
 
 def _show() -> Show:
-    return _terminal() if sys.stdout.isatty() else _plain()
+    return terminal() if sys.stdout.isatty() else plain()
 
 
-def _terminal() -> Show:
+def terminal() -> Show:
     """Lines scroll by above one status line that is painted over."""
 
     def say(line: str) -> None:
@@ -99,7 +99,7 @@ def _terminal() -> Show:
     return Show(say, status)
 
 
-def _plain() -> Show:
+def plain() -> Show:
     """Every line is printed, but only some of the many status lines."""
     seen = 0
 

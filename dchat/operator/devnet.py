@@ -109,7 +109,7 @@ async def _main(found: Estate, binary: cometbft.Binary, show: Show, work: Work |
         async with supervisor.leash() as tether, trio.open_nursery() as running:
             running.start_soon(supervisor.supervise, groups, tether, report)
             await _wait_until_up(up, show)
-            await _renew_roots(found)
+            await renew_roots(found)
             await (work or _watch_with(show))(found)
             running.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
@@ -124,7 +124,7 @@ async def _stop_on_signal(scope: trio.CancelScope, show: Show) -> None:
 
 def _groups(found: Estate, binary: cometbft.Binary) -> list[Group]:
     validator, relay = estate.write_configs(found)
-    env = _environment(found, binary)
+    env = environment(found, binary.path)
     parts = (
         _child(found, validator, found.ports.validator_health, env),
         _child(found, relay, found.ports.relay_health, env),
@@ -151,12 +151,12 @@ def _child(found: Estate, config: Path, health: int, env: Mapping[str, str]) -> 
     )
 
 
-def _environment(found: Estate, binary: cometbft.Binary) -> dict[str, str]:
+def environment(found: Estate, binary: Path) -> dict[str, str]:
     """Return the children's environment: settings of other nodes must not leak into this one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DCHAT_")}
     if "DCHAT_LOG" in os.environ:
         kept["DCHAT_LOG"] = os.environ["DCHAT_LOG"]
-    kept["DCHAT_COMETBFT"] = str(binary.path)
+    kept["DCHAT_COMETBFT"] = str(binary)
     return claim.environment(found.root, kept)
 
 
@@ -169,7 +169,7 @@ async def _wait_until_up(up: Mapping[str, trio.Event], show: Show) -> None:
             await up[waiting[0]].wait()
 
 
-async def _renew_roots(found: Estate) -> None:
+async def renew_roots(found: Estate) -> None:
     """Put a fresh root of trust into the network file where half the trusting period is over.
 
     The chains are this machine's own, so their latest header needs no further proof.
@@ -228,7 +228,7 @@ def user_command(found: Estate, user: str) -> str:
     program = _shown(beside) if beside.exists() else "dchat"
     words = [program, "user", "--identity", _shown(found.identity(user))]
     words += ["--network", _shown(found.network), "--data-dir", _shown(found.user_dir(user))]
-    words += ["--passphrase-file", _shown(found.passphrase(user))]
+    words += ["--passphrase-file", _shown(found.passphrase(user)), "--handle", user]
     return shlex.join(words)
 
 

@@ -68,7 +68,7 @@ def rehearse(plan: ValidatorPlan, env: Mapping[str, str]) -> None:
 def run(plan: ValidatorPlan, say: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT; every child has ended on return. Raises: OperatorError."""
     _raise_file_limit()
-    with claim.claim(plan.data_dir), _socket_folder(plan.data_dir) as sockets:
+    with claim.claim(plan.data_dir), socket_folder(plan.data_dir) as sockets:
         binary = cometbft.find(say, os.environ, plan.data_dir)
         if not binary.pinned:
             logger.warning("cometbft_not_pinned", path=str(binary.path), want=cometbft.VERSION)
@@ -79,8 +79,8 @@ def run(plan: ValidatorPlan, say: Callable[[str], None]) -> None:
         tree = Tree(plan, binary, sockets, pulses, pulse.declare(registry, pulses))
         started = monotonic_ms()
         probes = Probes(
-            ready=lambda: _readiness(tree),
-            status=lambda: _status(tree, (monotonic_ms() - started) // 1000),
+            ready=lambda: readiness(tree),
+            status=lambda: status(tree, (monotonic_ms() - started) // 1000),
             registry=registry,
         )
         trio.run(_main, tree, probes)
@@ -96,7 +96,7 @@ async def _main(tree: Tree, probes: Probes) -> None:
             nursery.start_soon(pulse.watch, each.rpc_url, watched, tree.measures)
         async with supervisor.leash() as tether:
             groups = [await _prepare(tree, each) for each in tree.plan.chains]
-            await supervisor.supervise(groups, tether, _recorder(tree))
+            await supervisor.supervise(groups, tether, recorder(tree))
     logger.info("validator_stopped")
 
 
@@ -119,7 +119,7 @@ async def _prepare(tree: Tree, each: ChainPlan) -> Group:
         app_socket=socket,
         p2p=each.p2p,
         rpc=each.rpc,
-        peers=await _peers(each),
+        peers=await peers(each),
         max_peers=settings.network.max_peers,
         consensus=settings.consensus,
     )
@@ -142,14 +142,14 @@ def _log_start(each: ChainPlan, peers: int) -> None:
     )
 
 
-async def _peers(each: ChainPlan) -> tuple[str, ...]:
+async def peers(each: ChainPlan) -> tuple[str, ...]:
     """Return `id@host:port` of every known peer; a missing id is asked of the peer itself."""
-    peers = {f"{node_id}@{place}" for place, node_id in each.known.items()}
+    found = {f"{node_id}@{place}" for place, node_id in each.known.items()}
     for peer in each.bootstrap:
         node_id = peer.peer_id or each.known.get(peer.address) or await _ask_id(peer.address)
         if node_id and node_id != each.keys.node_id:
-            peers.add(f"{node_id}@{peer.address}")
-    return tuple(sorted(peers))
+            found.add(f"{node_id}@{peer.address}")
+    return tuple(sorted(found))
 
 
 async def _ask_id(place: Address) -> str | None:
@@ -194,7 +194,9 @@ def _comet(tree: Tree, each: ChainPlan) -> Child:
     )
 
 
-def _recorder(tree: Tree) -> supervisor.Report:
+def recorder(tree: Tree) -> supervisor.Report:
+    """Return what keeps each chain's phase and counts its restarts."""
+
     def record(chain: str, phase: Phase) -> None:
         tree.pulses[chain].phase = phase
         if phase is Phase.PAUSED:
@@ -204,13 +206,15 @@ def _recorder(tree: Tree) -> supervisor.Report:
     return record
 
 
-def _readiness(tree: Tree) -> Readiness:
+def readiness(tree: Tree) -> Readiness:
+    """Return what `/ready` shows: ready once both chains run, answer and have caught up."""
     waiting = [name for name, each in tree.pulses.items() if not pulse.is_ready(each)]
-    peers = sum(each.peers for each in tree.pulses.values())
-    return Readiness(not waiting, peers, f"waiting for {', '.join(waiting)}" if waiting else "")
+    connected = sum(each.peers for each in tree.pulses.values())
+    return Readiness(not waiting, connected, f"waiting for {', '.join(waiting)}" if waiting else "")
 
 
-def _status(tree: Tree, uptime_s: int) -> dict[str, Json]:
+def status(tree: Tree, uptime_s: int) -> dict[str, Json]:
+    """Return what `/status` shows."""
     shown: dict[str, Json] = {name: pulse.show(each) for name, each in tree.pulses.items()}
     return {
         "uptime_s": uptime_s,
@@ -227,7 +231,7 @@ def _addresses(each: ChainPlan) -> dict[str, Json]:
 
 
 @contextmanager
-def _socket_folder(data_dir: Path) -> Generator[Path]:
+def socket_folder(data_dir: Path) -> Generator[Path]:
     """Give an owner-only folder whose name is short enough for UNIX sockets."""
     folder = data_dir.resolve() / "run"
     if len(os.fsencode(folder / "currency.sock")) <= MAX_SOCKET_PATH:

@@ -24,6 +24,7 @@ class FakeNode:
     peers: int = 3
     votes: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     broken: bytes | None = None
+    code: int = 200
 
     def answer(self, path: str, query: dict[str, list[str]]) -> dict[str, Any]:
         if path == "/status":
@@ -52,9 +53,11 @@ def serving(node: FakeNode) -> Generator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = urlsplit(self.path)
-            said = {"result": node.answer(asked.path, parse_qs(asked.query))}
-            body = node.broken if node.broken is not None else json.dumps(said).encode()
-            self.send_response(200)
+            body = node.broken
+            if body is None:
+                said = {"result": node.answer(asked.path, parse_qs(asked.query))}
+                body = json.dumps(said).encode()
+            self.send_response(node.code)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

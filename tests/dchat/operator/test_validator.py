@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+from prometheus_client import CollectorRegistry
+
+from dchat.node import config
+from dchat.node.address import Address, PeerAddress
+from dchat.node.config import ValidatorConfig
+from dchat.operator import pulse, validator
+from dchat.operator.cometbft import Binary
+from dchat.operator.plan import ValidatorPlan, plan
+from dchat.operator.pulse import Pulse
+from dchat.operator.supervisor import Phase
+from dchat.operator.validator import Tree
+from tests.dchat.operator.networks import network
+from tests.fakes.cometbft_rpc import FakeNode, serving
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> ValidatorPlan:
+    net = network(tmp_path)
+    flags = {
+        "validator.identity_file": net.identity,
+        "validator.chain_id": "test",
+        "validator.data_dir": tmp_path / "data",
+        "validator.network": net.file,
+    }
+    return plan(config.load(ValidatorConfig, None, flags, {}).settings)
+
+
+def tree(planned: ValidatorPlan) -> Tree:
+    pulses = {each.chain.name: Pulse(each.chain.name, "test") for each in planned.chains}
+    measures = pulse.declare(CollectorRegistry(), pulses)
+    return Tree(planned, Binary(Path("/c"), "ab", pinned=True), Path("/run"), pulses, measures)
+
+
+def test_status_names_both_chains_and_where_they_listen(planned: ValidatorPlan) -> None:
+    async def main() -> dict[str, object]:
+        return dict(validator.status(tree(planned), 7))
+
+    shown = trio.run(main)
+
+    assert shown["uptime_s"] == 7
+    assert shown["cometbft"] == {"sha256": "ab", "pinned": True}
+    assert "'rpc': '127.0.0.1:26667'" in str(shown["addresses"])
+
+
+def test_readiness_names_the_chains_waited_for(planned: ValidatorPlan) -> None:
+    async def main() -> str:
+        return validator.readiness(tree(planned)).why
+
+    assert trio.run(main) == "waiting for currency, chat"
+
+
+def test_a_restart_is_counted(planned: ValidatorPlan) -> None:
+    running = tree(planned)
+
+    validator.recorder(running)("chat", Phase.PAUSED)
+
+    assert (running.pulses["chat"].restarts, running.pulses["currency"].restarts) == (1, 0)
+
+
+def test_a_short_directory_holds_its_own_sockets(tmp_path: Path) -> None:
+    with validator.socket_folder(tmp_path) as folder:
+        assert folder == tmp_path.resolve() / "run"
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_long_directory_gets_a_short_one_for_its_sockets(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+
+    with validator.socket_folder(deep) as folder:
+        assert len(str(folder / "currency.sock")) <= validator.MAX_SOCKET_PATH
+
+    assert not folder.exists()
+
+
+def test_a_missing_peer_id_is_asked_of_the_peer(planned: ValidatorPlan) -> None:
+    with serving(FakeNode()) as url:
+        peer = PeerAddress(Address("127.0.0.1", int(url.rpartition(":")[2]) - 1), None)
+        chat = replace(planned.chains[1], bootstrap=(peer,))
+
+        found = trio.run(validator.peers, chat)
+
+    assert found == (f"{'ab' * 20}@{peer.address}",)
+
+
+def test_a_known_peer_id_is_not_asked_for(planned: ValidatorPlan) -> None:
+    place = Address("192.0.2.1", 9)
+    chat = replace(
+        planned.chains[1], bootstrap=(PeerAddress(place, None),), known={place: "c" * 40}
+    )
+
+    assert trio.run(validator.peers, chat) == (f"{'c' * 40}@192.0.2.1:9",)
+
+
+def test_a_peer_that_does_not_answer_is_left_out(planned: ValidatorPlan) -> None:
+    chat = replace(planned.chains[1], bootstrap=(PeerAddress(Address("127.0.0.1", 1), None),))
+
+    assert trio.run(validator.peers, chat) == ()
