@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import trio
 
 from dchat.client import engine
 from dchat.client.core.content import LIFE_MS
@@ -118,8 +117,10 @@ def test_a_wait_that_the_relay_asks_for_is_kept(
             with alice.events() as events:
                 await alice.send("bob", "hello")
                 await until(events, lambda event: isinstance(event, Delayed))
-            await trio.sleep(1)
+            next_try = alice._office.store.next_try()
 
+        assert next_try is not None
+        assert next_try > stage.town.clock.now() + 3_500_000
         assert len(grumpy.seen) == 1
 
     in_town(scene, tmp_path)
