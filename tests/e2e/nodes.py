@@ -94,7 +94,7 @@ metrics_port = {self.ports.validator_metrics}
 
     def tree(self) -> list[int]:
         """The supervisor, its leash and all children."""
-        return [] if self.process is None else [self.process.pid, *_below(self.process.pid)]
+        return [] if self.process is None else [self.process.pid, *below(self.process.pid)]
 
     def kill_tree(self) -> None:
         """Kill every process at once, the supervisor first so that it can help nobody."""
@@ -234,7 +234,7 @@ def signed_transfer(owner: identity.Identity, nonce: int) -> bytes:
     return tx.build(envelope, owner.child("account"))
 
 
-def _below(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
     """Every living descendant of a process, by the kernel's own lists."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -243,7 +243,7 @@ def _below(pid: int) -> list[int]:
         except OSError:
             continue
         for child in children:
-            found += [child, *_below(child)]
+            found += [child, *below(child)]
     return found
 
 

@@ -1,0 +1,161 @@
+"""`dchat devnet` as a developer meets it: it runs, stops whole, resumes, and plays its demo."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from dchat.node import network
+from dchat.node.network import ChainEntry
+from dchat.operator import claim, estate
+from tests.dchat.operator.programs import wait_until_dead
+from tests.e2e.nodes import ENTRY, below
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+PATIENCE_S = 120
+READY = "talk from two other terminals:"
+
+
+@dataclass
+class Devnet:
+    """A `dchat devnet` process on a directory."""
+
+    root: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def said(self) -> str:
+        return self.root.with_suffix(".out").read_text()
+
+    def start(self, *flags: str) -> None:
+        command = [sys.executable, "-c", ENTRY, "devnet", "--dir", str(self.root), *flags]
+        with self.root.with_suffix(".out").open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out)
+
+    def wait_until_ready(self) -> list[int]:
+        """Every process below it, once it says that all runs."""
+        assert self.process is not None
+        deadline = time.monotonic() + PATIENCE_S
+        while READY not in self.said:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(self.said)
+            time.sleep(0.1)
+        return below(self.process.pid)
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def devnet(tmp_path: Path) -> Iterator[Devnet]:
+    started = Devnet(tmp_path / "net")
+    yield started
+    if started.process is not None:
+        started.process.kill()
+        started.process.wait()
+    claim.end_leftovers(started.root)
+    claim.end_leftovers(started.root / "validator")
+
+
+def test_it_stops_whole_and_resumes_the_same_chains(devnet: Devnet) -> None:
+    devnet.start()
+    first = devnet.wait_until_ready()
+    genesis = (devnet.root / "genesis-chat.json").read_bytes()
+
+    assert devnet.end(signal.SIGINT) == 0
+
+    wait_until_dead(*first)
+    assert len(first) == 8
+    assert devnet.said.splitlines()[-1] == "stopped"
+
+    devnet.start()
+    devnet.wait_until_ready()
+
+    assert devnet.said.startswith("resuming devnet-")
+    assert (devnet.root / "genesis-chat.json").read_bytes() == genesis
+
+
+def test_a_kill_takes_every_process_along_and_the_next_start_works(devnet: Devnet) -> None:
+    devnet.start()
+    tree = devnet.wait_until_ready()
+
+    devnet.end(signal.SIGKILL)
+
+    wait_until_dead(*tree)
+    devnet.start()
+    devnet.wait_until_ready()
+
+
+def test_two_devnets_run_side_by_side(devnet: Devnet, tmp_path: Path) -> None:
+    other = Devnet(tmp_path / "other")
+    devnet.start()
+    devnet.wait_until_ready()
+
+    other.start()
+    other.wait_until_ready()
+
+    ports = [set(re.findall(r"127\.0\.0\.1:(\d+)", each.said)) for each in (devnet, other)]
+    assert other.end(signal.SIGTERM) == 0
+    assert ports[0].isdisjoint(ports[1])
+
+
+def test_an_old_root_of_trust_is_renewed(devnet: Devnet) -> None:
+    devnet.start()
+    devnet.wait_until_ready()
+    devnet.end(signal.SIGTERM)
+    before = network.load(devnet.root / "network.toml").chat.root
+    _age(devnet.root)
+
+    devnet.start()
+    devnet.wait_until_ready()
+
+    after = network.load(devnet.root / "network.toml").chat.root
+    assert after.height >= 1
+    assert after.time_ns >= before.time_ns
+    assert after.validators_hash == before.validators_hash
+
+
+def test_the_demo_holds_every_step(devnet: Devnet) -> None:
+    devnet.start("--demo")
+    assert devnet.process is not None
+
+    code = devnet.process.wait(PATIENCE_S)
+
+    steps = re.findall(r"✓ +(\d+)\.", devnet.said)
+    assert (code, steps) == (0, [str(number) for number in range(1, 12)]), devnet.said
+    assert "signed by 10 of 10" in devnet.said
+    assert "bob has 1005 DCHAT" in devnet.said
+    assert list(claim.find(devnet.root)) == []
+
+
+def test_a_fresh_start_forgets_the_old_chains(devnet: Devnet) -> None:
+    name = estate.create(devnet.root, int(time.time())).name
+
+    devnet.start("--fresh", "--yes")
+    devnet.wait_until_ready()
+
+    assert devnet.said.startswith("made devnet-")
+    assert name not in devnet.said
+
+
+def _age(root: Path) -> None:
+    """Make the network file's roots of trust look five days old."""
+    path = root / "network.toml"
+    found = network.load(path)
+    network.save(path, replace(found, chat=_aged(found.chat), currency=_aged(found.currency)))
+
+
+def _aged(entry: ChainEntry) -> ChainEntry:
+    five_days_ns = 5 * 86_400 * 10**9
+    return replace(entry, root=replace(entry.root, time_ns=entry.root.time_ns - five_days_ns))
