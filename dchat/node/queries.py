@@ -46,9 +46,10 @@ class QueryRefused(Exception):
 def answer(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
     """The value asked for, or the code that says why not; nothing an outsider sends can raise."""
     try:
-        if request.path == "/store" or request.path.startswith("/store/"):
+        path = request.path.decode(errors="replace")
+        if path == "/store" or path.startswith("/store/"):
             return _stored(storage, request)
-        return _computed(machine, storage, request)
+        return _computed(machine, storage, path, request)
     except QueryRefused as refusal:
         return pb.ResponseQuery(code=refusal.code, log=str(refusal), codespace=CODESPACE)
 
@@ -67,13 +68,13 @@ def _stored(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
     return response
 
 
-def _computed(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
-    query = machine.queries.get(request.path)
+def _computed(
+    machine: Machine, storage: Storage, path: str, request: pb.RequestQuery
+) -> pb.ResponseQuery:
+    query = machine.queries.get(path)
     if query is None:
         known = ", ".join(("/store", *sorted(machine.queries)))
-        raise QueryRefused(
-            QueryCode.UNKNOWN_PATH, f"no path {request.path[:_SHOWN]!r}; known are {known}"
-        )
+        raise QueryRefused(QueryCode.UNKNOWN_PATH, f"no path {path[:_SHOWN]!r}; known are {known}")
     if request.prove:
         raise QueryRefused(QueryCode.NO_PROOF, "only /store answers with a proof")
     if len(request.data) > MAX_DATA_BYTES:

@@ -102,5 +102,5 @@ class Consensus:
     def query(
         self, path: str, data: bytes = b"", height: int = 0, *, prove: bool = False
     ) -> pb.ResponseQuery:
-        request = pb.RequestQuery(path=path, data=data, height=height, prove=prove)
+        request = pb.RequestQuery(path=path.encode(), data=data, height=height, prove=prove)
         return self.app.query(request)

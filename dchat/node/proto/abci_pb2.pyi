@@ -115,10 +115,10 @@ class RequestQuery(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     PROVE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
-    path: str
+    path: bytes
     height: int
     prove: bool
-    def __init__(self, data: _Optional[bytes] = ..., path: _Optional[str] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+    def __init__(self, data: _Optional[bytes] = ..., path: _Optional[bytes] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
 
 class RequestCheckTx(_message.Message):
     __slots__ = ("tx", "type")

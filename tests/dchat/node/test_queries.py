@@ -14,6 +14,7 @@ from dchat.kernel import accounts, params
 from dchat.kernel.ids import Amount
 from dchat.kernel.merkle.proof import Proof, verify
 from dchat.node.app import Node
+from dchat.node.proto import abci_pb2 as pb
 from dchat.node.queries import MAX_DATA_BYTES, MAX_KEY_BYTES, PROOF_TYPE, QueryCode
 from dchat.node.storage import Storage
 from tests.fakes.consensus import Consensus
@@ -101,6 +102,17 @@ def test_an_unknown_path_has_its_code_and_names_the_known_ones(chain: Consensus,
 
 def test_a_long_path_is_not_repeated_in_full(chain: Consensus) -> None:
     assert len(chain.query("/" + "x" * 100_000).log) < 200
+
+
+@pytest.mark.parametrize("path", [b"\xff\xfe", b"/store\xff", b"\xed\xa0\x80"])
+def test_a_path_that_is_no_text_has_its_code(chain: Consensus, path: bytes) -> None:
+    """CometBFT turns `GET /abci_query?path=0xfffe` into such a request."""
+    sent = b"\x12" + bytes([len(path)]) + path
+
+    answer = chain.app.query(pb.RequestQuery.FromString(sent))
+
+    assert answer.code == QueryCode.UNKNOWN_PATH
+    assert answer.SerializeToString()
 
 
 def test_a_path_of_the_machine_is_answered(chain: Consensus) -> None:
