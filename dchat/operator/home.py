@@ -33,6 +33,16 @@ OUTBOUND_SHARE: Final = 4
 Scalar = str | int | bool
 Table = Mapping[str, Scalar | list[str]]
 
+MEMPOOL: Final[Table] = {
+    "type": "flood",
+    "recheck": True,
+    "recheck_timeout": "10s",
+    "size": MEMPOOL_TXS,
+    "max_txs_bytes": MEMPOOL_BYTES,
+    "cache_size": 2 * MEMPOOL_TXS,
+    "max_tx_bytes": MAX_TX_BYTES,
+}
+
 
 class GenesisDiffers(OperatorError):
     """The data directory belongs to another chain."""
@@ -120,9 +130,6 @@ def read_genesis(home: Path) -> bytes | None:
 
 def settings(node: Node) -> Mapping[str, Table]:
     """Return config.toml by table; what is absent keeps CometBFT's default."""
-    times = node.consensus
-    local = node.p2p.is_loopback
-    outbound = max(1, node.max_peers // OUTBOUND_SHARE)
     return {
         "": {
             "moniker": node.moniker,
@@ -133,40 +140,40 @@ def settings(node: Node) -> Mapping[str, Table]:
             "log_format": "json",
         },
         "rpc": {"laddr": f"tcp://{node.rpc}", "unsafe": False, "pprof_laddr": ""},
-        "p2p": {
-            "laddr": f"tcp://{node.p2p}",
-            "persistent_peers": ",".join(node.peers),
-            "max_num_outbound_peers": outbound,
-            "max_num_inbound_peers": max(1, node.max_peers - outbound),
-            "addr_book_strict": not local,
-            "allow_duplicate_ip": local,
-            "persistent_peers_max_dial_period": "30s",
-            "pex": True,
-        },
+        "p2p": _p2p(node),
         "p2p.libp2p": {"enabled": False},
-        "mempool": {
-            "type": "flood",
-            "recheck": True,
-            "recheck_timeout": "10s",
-            "size": MEMPOOL_TXS,
-            "max_txs_bytes": MEMPOOL_BYTES,
-            "cache_size": 2 * MEMPOOL_TXS,
-            "max_tx_bytes": MAX_TX_BYTES,
-        },
+        "mempool": MEMPOOL,
         "blocksync": {"version": "v0", "adaptive_sync": False},
         "statesync": {"enable": False},
-        "consensus": {
-            "timeout_propose": f"{times.timeout_propose}ms",
-            "timeout_prevote": f"{times.timeout_prevote}ms",
-            "timeout_precommit": f"{times.timeout_precommit}ms",
-            "timeout_commit": f"{times.timeout_commit}ms",
-            "create_empty_blocks": times.create_empty_blocks,
-            "create_empty_blocks_interval": "0s"
-            if times.create_empty_blocks
-            else IDLE_HEADER_EVERY,
-        },
+        "consensus": _consensus(node.consensus),
         "tx_index": {"indexer": "kv"},
         "instrumentation": {"prometheus": False},
+    }
+
+
+def _p2p(node: Node) -> Table:
+    local = node.p2p.is_loopback
+    outbound = max(1, node.max_peers // OUTBOUND_SHARE)
+    return {
+        "laddr": f"tcp://{node.p2p}",
+        "persistent_peers": ",".join(node.peers),
+        "max_num_outbound_peers": outbound,
+        "max_num_inbound_peers": max(1, node.max_peers - outbound),
+        "addr_book_strict": not local,
+        "allow_duplicate_ip": local,
+        "persistent_peers_max_dial_period": "30s",
+        "pex": True,
+    }
+
+
+def _consensus(times: Consensus) -> Table:
+    return {
+        "timeout_propose": f"{times.timeout_propose}ms",
+        "timeout_prevote": f"{times.timeout_prevote}ms",
+        "timeout_precommit": f"{times.timeout_precommit}ms",
+        "timeout_commit": f"{times.timeout_commit}ms",
+        "create_empty_blocks": times.create_empty_blocks,
+        "create_empty_blocks_interval": "0s" if times.create_empty_blocks else IDLE_HEADER_EVERY,
     }
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dchat.node import network
-from dchat.node.network import ChainEntry
+from dchat.node.network import ChainEntry, NetworkFile
 from dchat.operator import claim, estate
 from tests.dchat.operator.programs import wait_until_dead
 from tests.e2e.nodes import ENTRY, below
@@ -35,6 +36,10 @@ class Devnet:
     @property
     def said(self) -> str:
         return self.root.with_suffix(".out").read_text()
+
+    @property
+    def name(self) -> str:
+        return tomllib.loads((self.root / estate.MARKER).read_text())["name"]
 
     def start(self, *flags: str) -> None:
         command = [sys.executable, "-c", ENTRY, "devnet", "--dir", str(self.root), *flags]
@@ -68,7 +73,7 @@ def devnet(tmp_path: Path) -> Iterator[Devnet]:
     claim.end_leftovers(started.root / "validator")
 
 
-def test_it_stops_whole_and_resumes_the_same_chains(devnet: Devnet) -> None:
+def test_it_stops_whole_and_resumes_the_same_chains_on_fresh_trust(devnet: Devnet) -> None:
     devnet.start()
     first = devnet.wait_until_ready()
     genesis = (devnet.root / "genesis-chat.json").read_bytes()
@@ -78,23 +83,30 @@ def test_it_stops_whole_and_resumes_the_same_chains(devnet: Devnet) -> None:
     wait_until_dead(*first)
     assert len(first) == 8
     assert devnet.said.splitlines()[-1] == "stopped"
+    aged = _age(devnet.root)
 
     devnet.start()
     devnet.wait_until_ready()
 
+    renewed = network.load(devnet.root / "network.toml").chat.root
     assert devnet.said.startswith("resuming devnet-")
     assert (devnet.root / "genesis-chat.json").read_bytes() == genesis
+    assert renewed.time_ns > aged.chat.root.time_ns
+    assert renewed.validators_hash == aged.chat.root.validators_hash
 
 
 def test_a_kill_takes_every_process_along_and_the_next_start_works(devnet: Devnet) -> None:
     devnet.start()
     tree = devnet.wait_until_ready()
+    name = devnet.name
 
     devnet.end(signal.SIGKILL)
 
     wait_until_dead(*tree)
-    devnet.start()
+    devnet.start("--fresh", "--yes")
     devnet.wait_until_ready()
+    assert devnet.said.startswith("made devnet-")
+    assert name not in devnet.said
 
 
 def test_two_devnets_run_side_by_side(devnet: Devnet, tmp_path: Path) -> None:
@@ -110,22 +122,6 @@ def test_two_devnets_run_side_by_side(devnet: Devnet, tmp_path: Path) -> None:
     assert ports[0].isdisjoint(ports[1])
 
 
-def test_an_old_root_of_trust_is_renewed(devnet: Devnet) -> None:
-    devnet.start()
-    devnet.wait_until_ready()
-    devnet.end(signal.SIGTERM)
-    before = network.load(devnet.root / "network.toml").chat.root
-    _age(devnet.root)
-
-    devnet.start()
-    devnet.wait_until_ready()
-
-    after = network.load(devnet.root / "network.toml").chat.root
-    assert after.height >= 1
-    assert after.time_ns >= before.time_ns
-    assert after.validators_hash == before.validators_hash
-
-
 def test_the_demo_holds_every_step(devnet: Devnet) -> None:
     devnet.start("--demo")
     assert devnet.process is not None
@@ -139,21 +135,13 @@ def test_the_demo_holds_every_step(devnet: Devnet) -> None:
     assert list(claim.find(devnet.root)) == []
 
 
-def test_a_fresh_start_forgets_the_old_chains(devnet: Devnet) -> None:
-    name = estate.create(devnet.root, int(time.time())).name
-
-    devnet.start("--fresh", "--yes")
-    devnet.wait_until_ready()
-
-    assert devnet.said.startswith("made devnet-")
-    assert name not in devnet.said
-
-
-def _age(root: Path) -> None:
+def _age(root: Path) -> NetworkFile:
     """Make the network file's roots of trust look five days old."""
     path = root / "network.toml"
     found = network.load(path)
-    network.save(path, replace(found, chat=_aged(found.chat), currency=_aged(found.currency)))
+    aged = replace(found, chat=_aged(found.chat), currency=_aged(found.currency))
+    network.save(path, aged)
+    return aged
 
 
 def _aged(entry: ChainEntry) -> ChainEntry:
