@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, settings
+from nacl.pwhash.argon2id import MEMLIMIT_MIN, OPSLIMIT_MIN
 
 from dchat.cli import main
+from dchat.node import identity
 
 # ci: the same examples on every run, so that a red gate is red for everyone.
 settings.register_profile("ci", derandomize=True, max_examples=60, deadline=None)
@@ -30,6 +32,14 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_seals() -> Generator[None]:
+    """Let identity files made in this process cost next to nothing to open."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "SEAL_COST", (OPSLIMIT_MIN, MEMLIMIT_MIN))
+        yield
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ KDF: Final = "argon2id13"
 # What a file may ask of the machine that opens it: files come from backups and other people.
 MAX_OPS: Final = 16
 MAX_MEM_BYTES: Final = 1 << 30
+SEAL_COST: Final = (pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE)
+"""Passes and bytes that a new seal costs, to make and to guess at: half a second, 256 MiB."""
 BOX_BYTES: Final = SecretBox.NONCE_SIZE + SecretBox.MACBYTES + SEED_BYTES
 CHILD_TAG: Final = b"dchat/child/v1/"
 
@@ -187,7 +189,7 @@ def _child(seed: bytes, label: str) -> bytes:
 
 
 def _seal(seed: bytes, passphrase: bytes) -> Seal:
-    ops, mem = pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE
+    ops, mem = SEAL_COST
     salt = secrets.token_bytes(pwhash.argon2id.SALTBYTES)
     box = SecretBox(_stretch(passphrase, ops, mem, salt)).encrypt(seed)
     return Seal(ops, mem, salt, bytes(box))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def test_on_a_terminal_keygen_asks_twice_and_seals(tmp_path: Path) -> None:
 
     assert (code, identity.load(file, b"correct horse").kind) == (0, "user")
     assert "correct horse" not in screen
+    assert json.loads(file.read_text())["sealed"]["mem"] == 256 * 1024 * 1024
 
 
 def test_on_a_terminal_an_empty_passphrase_makes_a_node_identity(tmp_path: Path) -> None:
