@@ -56,19 +56,28 @@ def rehearse(plan: ValidatorPlan, env: Mapping[str, str]) -> None:
 
     Raises: OperatorError. Builds nothing and writes no file.
     """
-    settings = plan.settings
-    places = [place for each in plan.chains for place in (each.p2p, each.rpc)]
-    places += [settings.observability.health, settings.observability.metrics]
-    for place in places:
-        http.listen(place).close()
+    try_ports(plan)
     if env.get("DCHAT_COMETBFT"):
         cometbft.find(lambda _line: None, env)
+
+
+def try_ports(plan: ValidatorPlan) -> None:
+    """Return if every address can be listened on now. Raises: AddressInUse, AddressUnusable.
+
+    CometBFT would only say so after several tries, and a stranger's RPC on our port would even
+    pass for ours.
+    """
+    observability = plan.settings.observability
+    places = [place for each in plan.chains for place in (each.p2p, each.rpc)]
+    for place in (*places, observability.health, observability.metrics):
+        http.listen(place).close()
 
 
 def run(plan: ValidatorPlan, say: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT; every child has ended on return. Raises: OperatorError."""
     _raise_file_limit()
     with claim.claim(plan.data_dir), socket_folder(plan.data_dir) as sockets:
+        try_ports(plan)
         binary = cometbft.find(say, os.environ, plan.data_dir)
         if not binary.pinned:
             logger.warning("cometbft_not_pinned", path=str(binary.path), want=cometbft.VERSION)

@@ -79,6 +79,16 @@ def test_a_second_one_on_the_directory_is_refused(node: Node) -> None:
     assert "dchat: hint: stop it first, or use another directory" in second.stderr
 
 
+def test_ports_that_are_in_use_are_named_at_once(node: Node) -> None:
+    place = Node(node.network, "second", node.identity, node.ports)
+    command = [sys.executable, "-c", ENTRY, "validator", "--config", str(place.write_config())]
+
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert refused.returncode == 1
+    assert f"address 127.0.0.1:{node.ports.p2p + 10} is already in use" in refused.stderr
+
+
 def test_stopping_leaves_no_process_and_keeps_the_chain(node: Node) -> None:
     before = node.heights()
     tree = node.tree()
