@@ -1,9 +1,9 @@
 """The state machine that both chains are: a block on a state gives writes and outcomes.
 
-A transaction passes four gates. Malformed bytes, a foreign chain, an expired height, a wrong
-nonce, key, signature or an uncovered fee leave no trace. From there on nonce and fee count, and
-the body runs on a draft of its own that a refusal throws away (STYLE D4). One cost unit stands
-for about one microsecond of work on the reference machine.
+A transaction passes four gates. Malformed bytes, too low a declared cost, a foreign chain, an
+expired height, a wrong nonce, key, signature or an uncovered fee leave no trace. From there on
+nonce and fee count, and the body runs on a draft of its own that a refusal throws away (STYLE
+D4). One cost unit stands for about one microsecond of work on the reference machine.
 """
 
 from __future__ import annotations
@@ -224,6 +224,7 @@ class _Runner:
     def _admit(self, draft: Draft, signed: SignedTx, *, verify: bool) -> None:
         envelope = signed.envelope
         sender = accounts.load(draft, envelope.sender)
+        check_least_cost(signed)
         check_envelope(envelope, self._rules, self._context)
         check_sender(envelope, sender)
         check_nonce(envelope, sender.nonce, sender.balance)
@@ -268,6 +269,17 @@ def check_body(machine: Machine, signed: SignedTx) -> Checked:
     if signed.envelope.cost_limit < cost:
         raise CostLimitTooLow(have=signed.envelope.cost_limit, need=cost)
     return Checked(signed, prepared, cost)
+
+
+def check_least_cost(signed: SignedTx) -> None:
+    """Return if the declared cost covers what even a refused transaction costs.
+
+    The fee follows from the declared cost: without a least one, a proposer could fill blocks, and
+    the state with accounts, for nothing. Raises: CostLimitTooLow.
+    """
+    least = cost_of(signed.size, _FREE)
+    if signed.envelope.cost_limit < least:
+        raise CostLimitTooLow(have=signed.envelope.cost_limit, need=least)
 
 
 def cost_of(size: int, family_cost: Cost) -> Cost:

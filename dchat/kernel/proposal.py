@@ -12,7 +12,7 @@ from typing import Final
 from dchat.kernel import params, tx
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import Cost
-from dchat.kernel.machine import Verified
+from dchat.kernel.machine import Verified, check_least_cost
 from dchat.kernel.store import State
 
 _TAG_BYTES: Final = 1
@@ -59,6 +59,8 @@ def size_in_block(raw: bytes) -> int:
 def _declared_cost(raw: bytes, verified: Verified) -> Cost | None:
     known = verified.get(raw)
     try:
-        return (known.signed if known else tx.decode(raw)).envelope.cost_limit
+        signed = known.signed if known else tx.decode(raw)
+        check_least_cost(signed)
     except TxRejected:
         return None
+    return signed.envelope.cost_limit

@@ -19,6 +19,7 @@ from tests.fakes.memory import (
     CAROL,
     FUNDS,
     MemoryState,
+    Person,
     at_height,
     balance,
     envelope,
@@ -143,12 +144,20 @@ def test_a_body_that_is_not_its_familys_has_its_code(
 
 
 def test_a_cost_limit_below_the_work_is_refused_and_pays() -> None:
-    raw = signed(ALICE, PAY, cost_limit=100, fee=100)
+    raw = signed(ALICE, PAY, cost_limit=150, fee=150)
 
     result = run(MACHINE, start(), raw)
 
     assert result.outcomes[0].code == errors.CostLimitTooLow.code
-    assert accounts.load(start().after(result.writes), ALICE.id).balance == FUNDS - 100
+    assert accounts.load(start().after(result.writes), ALICE.id).balance == FUNDS - 150
+
+
+@pytest.mark.parametrize("sender", [ALICE, CAROL])
+def test_a_proposer_cannot_include_what_pays_nothing(sender: Person) -> None:
+    """Not even an account that nobody has funded gets into the state for free."""
+    raw = signed(sender, PAY, cost_limit=0, fee=0)
+
+    assert refused(raw) == (errors.CostLimitTooLow.code, False)
 
 
 def test_the_outcome_tells_what_was_declared_and_used() -> None:

@@ -11,7 +11,8 @@ from tests.fakes.memory import ALICE, MemoryState, opened, signed
 
 HALF = signed(ALICE, (1,), 0, cost_limit=500_000)
 REST = signed(ALICE, (1,), 1, cost_limit=500_001)
-SMALL = signed(ALICE, (1,), 2, cost_limit=1)
+SMALL = signed(ALICE, (1,), 2, cost_limit=200)
+FREE = signed(ALICE, (1,), 3, cost_limit=0, fee=0)
 
 
 def start() -> MemoryState:
@@ -19,7 +20,7 @@ def start() -> MemoryState:
 
 
 def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None:
-    chosen = proposal.select(start(), [SMALL, HALF, REST, SMALL], 10**6, {})
+    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, SMALL], 10**6, {})
 
     assert chosen == (SMALL, HALF)
 
@@ -42,13 +43,14 @@ def test_malformed_transactions_are_passed_over() -> None:
         ([HALF, SMALL], True),
         ([HALF, REST], False),
         ([HALF, b"junk"], False),
+        ([HALF, FREE], False),
     ],
 )
 def test_a_proposal_is_judged_by_form_and_cost(txs: list[bytes], verdict: bool) -> None:
     assert proposal.is_acceptable(start(), txs, {}) is verdict
 
 
-@given(st.lists(st.sampled_from([HALF, REST, SMALL, b"junk", b""])), st.integers(0, 2000))
+@given(st.lists(st.sampled_from([HALF, REST, SMALL, FREE, b"junk", b""])), st.integers(0, 2000))
 def test_an_own_proposal_is_always_acceptable(txs: list[bytes], room: int) -> None:
     chosen = proposal.select(Draft(start()), txs, room, {})
 
