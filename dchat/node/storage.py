@@ -24,7 +24,7 @@ from dchat.kernel.codec import U64, CodecError, Fixed, Record, Text, unpack_arra
 from dchat.kernel.errors import DchatError, LocalProtocolError
 from dchat.kernel.merkle import tree
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE
-from dchat.node.stores import leveldb, undo
+from dchat.node.stores import leveldb, rocksdb, sqlite, undo
 from dchat.node.stores.backend import (
     Backend,
     Reader,
@@ -42,7 +42,11 @@ DEFAULT_KEEP: Final = 100
 # A shorter history is reached step by step, so that no single commit has to wait for it.
 PRUNED_PER_COMMIT: Final = 8
 DEFAULT_PAGE_CACHE_BYTES: Final = 192 << 20
-BACKENDS: Final[Mapping[str, Callable[[Path, Tuning], Backend]]] = {"leveldb": leveldb.open_store}
+BACKENDS: Final[Mapping[str, Callable[[Path, Tuning], Backend]]] = {
+    leveldb.NAME: leveldb.open_store,
+    rocksdb.NAME: rocksdb.open_store,
+    sqlite.NAME: sqlite.open_store,
+}
 
 _META: Final = b"m"
 

@@ -33,13 +33,29 @@ class StoreLocked(StoreUnusable):
     hint = "stop the process that uses this data directory first"
 
 
+class StoreFull(StoreUnusable):
+    """The disk has no space for the write; what was committed before is whole."""
+
+    hint = "free some space and start again"
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How much a store may use. Bytes; files."""
+    """How much a store may use. Bytes; files; threads. None where the backend has its own way."""
 
     cache_bytes: int = 8 << 20
     write_buffer_bytes: int = 16 << 20
-    max_open_files: int = 80
+    max_open_files: int | None = None
+    compaction_threads: int | None = None
+
+
+def refuse(backend: str, **given: int | None) -> None:
+    """Raise StoreUnusable for the first of the settings that is given: this backend has no such."""
+    for name, value in given.items():
+        if value is not None:
+            raise StoreUnusable(
+                f"the {backend} backend has no {name}", f"leave {name} out, or take another backend"
+            )
 
 
 class Reader(Protocol):
@@ -68,7 +84,11 @@ class Backend(Reader, Protocol):
     where: str
 
     def write(self, writes: Iterable[Write]) -> None:
-        """Make the writes, all or none; they are on disk on return. Raises: StoreDamaged."""
+        """Make the writes, all or none; they are on disk on return.
+
+        Raises: StoreUnusable. What was there before can still be read then, and is found whole
+        when the store is opened again.
+        """
         ...
 
     def snapshot(self) -> Reader:

@@ -8,17 +8,13 @@ from typing import Final, Protocol, cast
 
 import plyvel  # pyright: ignore[reportMissingTypeStubs] - typed by the protocols below
 
-from dchat.node.stores.backend import (
-    Reader,
-    StoreDamaged,
-    StoreLocked,
-    StoreUnusable,
-    Tuning,
-    Write,
-)
+from dchat.node.stores.backend import Reader, Tuning, Write, refuse
+from dchat.node.stores.faults import broken_off, unopened, unwritten
+from dchat.node.stores.folder import prepare
 
 BLOOM_BITS: Final = 10
-MARKER: Final = "CURRENT"
+NAME: Final = "leveldb"
+MAX_OPEN_FILES: Final = 80
 
 
 class _Batch(Protocol):
@@ -56,7 +52,7 @@ class _LevelReader:
         try:
             return self._reads.get(key, verify_checksums=True)
         except _Error as fault:
-            raise _damaged(self._path, fault) from fault
+            raise unopened(self._path, _reason(fault)) from fault
 
     def entries(
         self, start: bytes, stop: bytes, *, reverse: bool = False
@@ -69,21 +65,27 @@ class _LevelReader:
                 start=start, stop=stop, reverse=reverse, verify_checksums=True
             )
         except _Error as fault:
-            raise _damaged(self._path, fault) from fault
+            raise unopened(self._path, _reason(fault)) from fault
 
 
 class LevelStore(_LevelReader):
     """One open LevelDB directory; see `backend.Backend`."""
 
-    __slots__ = ("_database", "where")
+    __slots__ = ("_broken", "_database", "where")
 
     def __init__(self, database: _Database, path: Path) -> None:
         super().__init__(database, path)
         self._database = database
+        self._broken = False
         self.where = str(path)
 
     def write(self, writes: Iterable[Write]) -> None:
-        """Make the writes in one synced batch. Raises: StoreDamaged."""
+        """Make the writes in one synced batch. Raises: StoreUnusable.
+
+        After a failure the log may end in half a batch, which only opening it again cuts off.
+        """
+        if self._broken:
+            raise broken_off(self._path)
         batch = self._database.write_batch(sync=True)
         put, delete = batch.put, batch.delete
         for key, value in writes:
@@ -94,9 +96,8 @@ class LevelStore(_LevelReader):
         try:
             batch.write()
         except _Error as fault:
-            raise StoreUnusable(
-                f"cannot write to {self._path}: {_reason(fault)}", "check the disk and its space"
-            ) from fault
+            self._broken = True
+            raise unwritten(self._path, _reason(fault)) from fault
 
     def snapshot(self) -> Reader:
         """Return the store as it is now."""
@@ -116,28 +117,13 @@ def open_store(path: Path, tuning: Tuning) -> LevelStore:
 
     Raises: StoreUnusable, StoreLocked, StoreDamaged.
     """
+    refuse(NAME, compaction_threads=tuning.compaction_threads)
+    fresh = prepare(path, NAME)
     try:
-        fresh = _prepare(path)
         database = cast("_Database", _open(path, tuning, fresh=fresh))
     except _Error as fault:
-        raise _unopened(path, fault) from fault
-    except OSError as fault:
-        raise StoreUnusable(f"cannot use {path}: {fault.strerror}") from fault
+        raise unopened(path, _reason(fault)) from fault
     return LevelStore(database, path)
-
-
-def _prepare(path: Path) -> bool:
-    """Make sure that path is a directory of ours; return whether it is a new one."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (path / MARKER).exists():
-        return False
-    strange = sorted(found.name for found in path.iterdir())
-    if strange:
-        raise StoreUnusable(
-            f"{path} is no store of dchat: it holds {strange[0]} and no {MARKER}",
-            "name an empty directory, or the one this node used before",
-        )
-    return True
 
 
 def _open(path: Path, tuning: Tuning, *, fresh: bool) -> object:
@@ -150,20 +136,10 @@ def _open(path: Path, tuning: Tuning, *, fresh: bool) -> object:
             bloom_filter_bits=BLOOM_BITS,
             lru_cache_size=tuning.cache_bytes,
             write_buffer_size=tuning.write_buffer_bytes,
-            max_open_files=tuning.max_open_files,
+            max_open_files=tuning.max_open_files or MAX_OPEN_FILES,
             compression=None,
         ),
     )
-
-
-def _unopened(path: Path, fault: Exception) -> StoreUnusable:
-    if "lock" in _reason(fault).lower():
-        return StoreLocked(f"{path} is in use by another process")
-    return _damaged(path, fault)
-
-
-def _damaged(path: Path, fault: Exception) -> StoreDamaged:
-    return StoreDamaged(f"the store in {path} is damaged: {_reason(fault)}")
 
 
 def _reason(fault: Exception) -> str:

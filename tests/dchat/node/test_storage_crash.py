@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from dchat.kernel.merkle.proof import verify
-from dchat.node.storage import Storage
+from dchat.node.storage import BACKENDS, Storage
 from tests.fakes.naive_tree import naive_root
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from tests.dchat.node.test_storage_crash import block
 from dchat.node.storage import Storage
-storage = Storage.open(Path(sys.argv[1]), keep=5)
+storage = Storage.open(Path(sys.argv[1]), sys.argv[2], keep=5)
 while True:
     height = storage.height + 1
     storage.commit(storage.stage(height, block(height)))
@@ -39,10 +39,13 @@ def block(height: int) -> dict[bytes, bytes | None]:
     return writes | {b"key %d" % chosen[0]: None, b"height": b"%d" % height}
 
 
-def commit_until_killed(path: Path, chance: Random) -> int:
+def commit_until_killed(path: Path, backend: str, chance: Random) -> int:
     """Run a committer, kill it amid its work, return the last height that it said."""
     with subprocess.Popen(
-        [sys.executable, "-c", COMMITTER, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", COMMITTER, str(path), backend],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdout is not None
         for _ in range(chance.randint(1, 20)):
@@ -55,13 +58,16 @@ def commit_until_killed(path: Path, chance: Random) -> int:
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_leaves_the_state_of_one_block_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_kill_at_any_moment_leaves_the_state_of_one_block_whole(
+    tmp_path: Path, backend: str
+) -> None:
     chance = Random(7)  # repeatable delays
     seen: list[tuple[bool, bytes | None, bool]] = []
 
     for _ in range(KILLS):
-        said = commit_until_killed(tmp_path / "state", chance)
-        storage = Storage.open(tmp_path / "state", keep=5)
+        said = commit_until_killed(tmp_path / "state", backend, chance)
+        storage = Storage.open(tmp_path / "state", backend, keep=5)
         now, before = storage.latest(), storage.at(storage.height - 1)
         verify(before.app_hash, b"height", before.get(b"height"), before.prove(b"height"))
         whole = naive_root(dict(now.scan(b""))) == storage.app_hash == now.app_hash

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dchat.node.stores.backend import StoreDamaged, StoreLocked, StoreUnusable, Tuning
+from dchat.node.stores.backend import StoreDamaged, StoreUnusable, Tuning
 from dchat.node.stores.leveldb import LevelStore, open_store
 
 
@@ -16,46 +15,6 @@ def filled(path: Path) -> Path:
     store.compact(b"", b"z")
     store.close()
     return path
-
-
-def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
-    filled(tmp_path / "store")
-
-    store = open_store(tmp_path / "store", Tuning())
-
-    assert store.get(b"key 7") == b"value" * 50
-    store.close()
-
-
-def test_a_new_directory_is_for_its_owner_only(tmp_path: Path) -> None:
-    open_store(tmp_path / "deep" / "store", Tuning()).close()
-
-    assert stat.S_IMODE((tmp_path / "deep" / "store").stat().st_mode) == 0o700
-
-
-def test_a_store_that_is_open_is_refused(tmp_path: Path) -> None:
-    first = open_store(tmp_path, Tuning())
-
-    with pytest.raises(StoreLocked, match="in use by another process"):
-        open_store(tmp_path, Tuning())
-
-    first.close()
-
-
-def test_a_directory_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "photo.jpg").write_bytes(b"precious")
-
-    with pytest.raises(StoreUnusable, match=r"holds photo\.jpg and no CURRENT"):
-        open_store(tmp_path, Tuning())
-
-    assert [found.name for found in tmp_path.iterdir()] == ["photo.jpg"]
-
-
-def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "store").write_bytes(b"")
-
-    with pytest.raises(StoreUnusable, match="File exists"):
-        open_store(tmp_path / "store", Tuning())
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"MANIFEST-999999\n"])
@@ -124,3 +83,8 @@ def test_a_last_batch_that_was_cut_short_is_as_if_never_written(tmp_path: Path) 
 
     assert (again.get(b"a"), again.get(b"b")) == (b"1", None)
     again.close()
+
+
+def test_what_another_backend_needs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="leveldb backend has no compaction_threads"):
+        open_store(tmp_path, Tuning(compaction_threads=4))

@@ -1,0 +1,38 @@
+"""A database's own words turned into what the operator can do about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from dchat.node.stores.backend import StoreDamaged, StoreFull, StoreLocked, StoreUnusable
+
+_FULL: Final = ("no space left", "disk is full", "quota exceeded")
+_LOCKED: Final = ("/lock: ", "lock hold by", "already held by process", "database is locked")
+_MACHINE: Final = ("too many open files", "permission denied", "read-only file system")
+
+
+def unopened(path: Path, words: str) -> StoreUnusable:
+    """Return why a store could not be opened or read."""
+    said = words.lower()
+    if any(sign in said for sign in _FULL):
+        return StoreFull(f"no space is left on the disk of {path}")
+    if any(sign in said for sign in _MACHINE):
+        return StoreUnusable(f"cannot use {path}: {words}", "check rights and limits of the disk")
+    if any(sign in said for sign in _LOCKED):
+        return StoreLocked(f"{path} is in use by another process")
+    return StoreDamaged(f"the store in {path} is damaged: {words}")
+
+
+def unwritten(path: Path, words: str) -> StoreUnusable:
+    """Return why a batch was not written."""
+    if any(sign in words.lower() for sign in _FULL):
+        return StoreFull(f"cannot write to {path}: no space is left on the disk")
+    return StoreUnusable(f"cannot write to {path}: {words}", "check the disk and its space")
+
+
+def broken_off(path: Path) -> StoreUnusable:
+    """Return what is said to a write after one that failed half way."""
+    return StoreUnusable(
+        f"{path} takes no write after one that failed", "start again once the disk has space"
+    )
