@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from nacl.pwhash.argon2id import MEMLIMIT_MIN, OPSLIMIT_MIN
 
@@ -43,12 +45,20 @@ def _cheap_seals() -> Generator[None]:
 
 
 @pytest.fixture
-def dchat(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """Run one `dchat` command line in this process, with no terminal."""
+def dchat(capsys: pytest.CaptureFixture[str]) -> Generator[Callable[..., Ran]]:
+    """Run one `dchat` command line in this process, with no terminal.
+
+    What it set up for logging ends with the test: it writes to a stderr that does, too.
+    """
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
 
     def run(*args: object) -> Ran:
         code = main.run([str(arg) for arg in args])
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 
-    return run
+    yield run
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
