@@ -126,6 +126,22 @@ def test_a_wait_that_the_relay_asks_for_is_kept(
     in_town(scene, tmp_path)
 
 
+def test_a_relay_that_comes_back_ends_every_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: TownStage) -> None:
+        async with pair(stage) as (alice, _bob):
+            Grumpy(Refusal.QUEUE_FULL, 1, retry_after_ms=3_600_000).hired(monkeypatch)
+            with alice.events() as events:
+                message_id = await alice.send("bob", "hello")
+                await until(events, lambda event: isinstance(event, Delayed))
+                await stage.stop_relay()
+                await stage.start_relay()
+                await reaches(alice, events, message_id, Delivery.DELIVERED)
+
+    in_town(scene, tmp_path)
+
+
 def test_a_message_whose_time_is_over_expires(tmp_path: Path) -> None:
     async def scene(stage: TownStage) -> None:
         async with pair(stage) as (alice, _bob):

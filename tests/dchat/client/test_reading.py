@@ -256,6 +256,20 @@ def test_a_message_written_to_somebody_else_is_refused(alice: Person, bob: Perso
     assert (outcome.verdict, outcome.fault) == (Verdict.REFUSED, Fault.MALFORMED)
 
 
+@pytest.mark.parametrize("writes_as_bob", [True, False])
+def test_a_receipt_in_another_name_or_for_another_is_refused(
+    alice: Person, bob: Person, writes_as_bob: bool
+) -> None:
+    """Inside a proper session of Alice's, so that nothing but the names is wrong."""
+    message = bob.write(alice, "hello")
+    names = (bob.id, bob.id) if writes_as_bob else (alice.id, AccountId(b"o" * 32))
+
+    outcome = bob.read(forged(alice, bob, content(*names, Receipt((message.id,))), bob.give_key()))
+
+    assert (outcome.verdict, outcome.fault) == (Verdict.REFUSED, Fault.MALFORMED)
+    assert state_of(bob, message) == (Delivery.QUEUED, Fault.NONE)
+
+
 def test_a_message_in_another_conversation_is_refused(alice: Person, bob: Person) -> None:
     misplaced = content(alice.id, bob.id, Text(b"c" * 32, "misplaced"))
 
