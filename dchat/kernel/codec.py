@@ -22,6 +22,9 @@ Raw = int | bytes | str | bool | Sequence["Raw"]
 MAX_U64: Final = 2**64 - 1
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 8
+MAX_ENTRIES: Final = 256
+"""Per array, unless a decoder asks for more: room is made for the announced entries of every open
+array at once, so a kilobyte of nested array heads could otherwise cost milliseconds."""
 
 T = TypeVar("T")
 _packb: Final = msgpack.packb
@@ -52,11 +55,11 @@ def unpack_array(data: bytes, max_bytes: int = MAX_BYTES) -> Sequence[object]:
     return as_array(_load(data, max_bytes))
 
 
-def _load(data: bytes, max_bytes: int) -> object:
+def _load(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> object:
     if len(data) > max_bytes:
         raise CodecError(f"{len(data)} bytes, limit {max_bytes}")
     try:
-        raw = _unpackb(data)
+        raw = _unpackb(data, max_array_len=max_entries)
         again = _packb(raw)
     except (ValueError, TypeError, OverflowError) as fault:
         raise CodecError(f"not msgpack: {fault}") from None
@@ -102,9 +105,9 @@ class Shape(Generic[T]):
         """Return the one encoding of value. Raises: CodecError if it is out of bounds."""
         return _packb(self.lower(value))
 
-    def decode(self, data: bytes, max_bytes: int = MAX_BYTES) -> T:
-        """Return the value that data encodes. Raises: CodecError."""
-        return self.lift(_load(data, max_bytes))
+    def decode(self, data: bytes, max_bytes: int = MAX_BYTES, max_entries: int = MAX_ENTRIES) -> T:
+        """Return the value that data encodes, no array of it longer. Raises: CodecError."""
+        return self.lift(_load(data, max_bytes, max_entries))
 
     def decode_own(self, data: bytes) -> T:
         """Return the value in bytes that encode() wrote and the tree or disk kept since."""

@@ -48,17 +48,19 @@ SHAPE: Final = codec.Record(
 
 def decode(data: bytes) -> Genesis:
     """Return the genesis in data. Raises: CodecError."""
-    genesis = SHAPE.decode(data, MAX_BYTES)
+    genesis = SHAPE.decode(data, MAX_BYTES, MAX_ALLOCATIONS)
     ids = [allocation.account for allocation in genesis.allocations]
     if any(left >= right for left, right in pairwise(ids)):
         raise codec.CodecError("allocations are not in strictly ascending order of account")
+    if sum(allocation.balance for allocation in genesis.allocations) > codec.MAX_U64:
+        raise codec.CodecError("allocations together exceed 64 bits")
     return genesis
 
 
 def init(draft: Draft, chain_id: ChainId, data: bytes) -> None:
     """Write the initial state that canonical genesis bytes describe.
 
-    Raises: CodecError, InvariantBroken, AmountTooLarge.
+    Raises: CodecError, InvariantBroken.
     """
     genesis = decode(data)
     if not genesis.allocations:

@@ -153,7 +153,7 @@ def encode_trusted(trusted: TrustedBlock) -> bytes:
 def decode_trusted(data: bytes) -> TrustedBlock:
     """Return the block that encode_trusted() wrote. Raises: CodecError."""
     try:
-        return _TRUSTED.decode(data)
+        return _TRUSTED.decode(data, max_entries=MAX_VALIDATORS)
     except InvalidHeader as fault:
         raise codec.CodecError(str(fault)) from None
 

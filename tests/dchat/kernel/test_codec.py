@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -141,3 +142,25 @@ def test_only_unsigned_64_bit_integers_are_u64(raw: object) -> None:
 def test_only_booleans_are_bool(raw: object) -> None:
     with pytest.raises(CodecError):
         codec.Bool.lift(raw)
+
+
+def test_an_array_has_no_more_entries_than_its_decoder_takes() -> None:
+    longest = [0] * codec.MAX_ENTRIES
+    many = codec.ListOf(codec.U64, 1000)
+
+    assert codec.unpack(codec.pack(longest)) == longest
+    assert many.decode(codec.pack([0] * 1000), max_entries=1000) == (0,) * 1000
+    with pytest.raises(CodecError):
+        codec.unpack(codec.pack([0, *longest]))
+
+
+def test_heads_of_nested_arrays_do_not_reserve_what_they_announce() -> None:
+    heads = b"\xdc\xff\x00" * 1000 + bytes(62_000)
+
+    tracemalloc.start()
+    with pytest.raises(CodecError):
+        codec.unpack(heads)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 1_000_000

@@ -38,6 +38,21 @@ def test_accounts_out_of_order_or_twice_are_refused(ids: tuple[AccountId, Accoun
         genesis.init(Draft(MemoryState()), CHAIN, data)
 
 
+def test_a_genesis_of_many_accounts_is_read() -> None:
+    many = tuple(Allocation(AccountId(n.to_bytes(32, "big")), Amount(1)) for n in range(1000))
+
+    assert genesis.decode(encoded(*many)).allocations == many
+
+
+def test_a_genesis_that_gives_more_than_64_bits_is_refused() -> None:
+    most = Amount(codec.MAX_U64)
+
+    with pytest.raises(codec.CodecError, match="64 bits"):
+        genesis.init(
+            Draft(MemoryState()), CHAIN, encoded(Allocation(LOW, most), Allocation(HIGH, most))
+        )
+
+
 def test_an_empty_genesis_is_refused() -> None:
     with pytest.raises(InvariantBroken):
         genesis.init(Draft(MemoryState()), CHAIN, encoded())

@@ -16,7 +16,9 @@ from dchat.kernel.headers import (
     Commit,
     Flag,
     InvalidHeader,
+    Validator,
     header_hash,
+    validator_set,
 )
 from dchat.kernel.ids import ChainId, Height
 from dchat.kernel.light import (
@@ -337,6 +339,13 @@ def test_first_block_ahead_of_the_clock_is_from_the_future() -> None:
 @pytest.mark.parametrize("chain", [CHAIN, FakeChain((*FOUR, Signer("big", power=10**15)))])
 def test_trusted_block_survives_its_bytes(chain: FakeChain) -> None:
     trusted = begin(chain)
+
+    assert decode_trusted(encode_trusted(trusted)) == trusted
+
+
+def test_a_trusted_block_with_a_large_set_survives_its_bytes() -> None:
+    large = validator_set(Validator(n.to_bytes(32, "big"), 1) for n in range(1000))
+    trusted = replace(begin(CHAIN), next_validators=large)
 
     assert decode_trusted(encode_trusted(trusted)) == trusted
 
