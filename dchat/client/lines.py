@@ -73,6 +73,7 @@ class LineMode:
         self._open = ""
         self._numbers: dict[bytes, int] = {}
         self._waiting: set[bytes] = set()
+        self._delays: dict[bytes, str] = {}
         self._relays_up: dict[str, bool] = {}
         self._settled = trio.Event()
 
@@ -225,7 +226,10 @@ class LineMode:
 
     def _delay(self, message_id: bytes, why: str) -> str:
         number = self._numbers.get(message_id)
-        return "" if number is None else f"  #{number} waits, {visible(why)}"
+        if number is None or self._delays.get(message_id) == why:
+            return ""
+        self._delays[message_id] = why
+        return f"  #{number} waits, {visible(why)}"
 
     def _relay(self, event: RelayChanged) -> str:
         if self._relays_up.get(event.address) is event.is_up:

@@ -211,3 +211,25 @@ def test_other_events_are_said_in_words(tmp_path: Path) -> None:
 
 def test_a_delay_of_a_message_not_written_here_is_not_shown(tmp_path: Path) -> None:
     assert after(Delayed(b"x" * 32, BOB.id, "slow"), tmp_path) == []
+
+
+def test_why_a_message_waits_is_said_once(tmp_path: Path) -> None:
+    paper = Paper()
+
+    async def scene(stage: TownStage) -> None:
+        async with pair(stage) as (alice, _bob):
+            await alice.look_up("bob")
+            mode = LineMode(alice, paper)
+            async with trio.open_nursery() as nursery:
+                keyboard = Keyboard(paper, ("/msg bob", "bob is"), ("hello", "never"))
+                await stage.stop_relay()
+                nursery.start_soon(mode.run, keyboard.lines())
+                await paper.has("#1 waits")
+                await stage.start_relay()
+                await paper.has("#1 delivered")
+                nursery.cancel_scope.cancel()
+
+    in_town(scene, tmp_path)
+    waits = [line for line in paper.shown if "#1 waits" in line]
+
+    assert len(waits) == len(set(waits))
