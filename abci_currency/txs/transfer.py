@@ -56,4 +56,5 @@ FAMILY: Final = Family(
     cost=Cost(60),
     check=check,
     apply=apply,
+    spends=lambda tx: tx.amount,
 )

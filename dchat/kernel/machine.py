@@ -86,6 +86,8 @@ class Prepared:
 
     cost: Cost
     run: Callable[[Draft, TxContext], tuple[Event, ...]]
+    spends: Amount
+    """The most that run takes from the sender's balance."""
 
 
 class TxFamily(Protocol):
@@ -106,6 +108,10 @@ class TxFamily(Protocol):
         ...
 
 
+def _nothing(_: object) -> Amount:
+    return Amount(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Family(Generic[T]):
     """One type of transaction: its fields, its price, its stateless rules, its effect."""
@@ -116,6 +122,8 @@ class Family(Generic[T]):
     cost: Cost
     check: Callable[[T], None]
     apply: Callable[[Draft, T, TxContext], tuple[Event, ...]]
+    spends: Callable[[T], Amount] = _nothing
+    """The most that apply takes from the sender's balance: what waits behind cannot count on it."""
 
     def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
         """Return the body, decoded and checked without state. Raises: TxRejected."""
@@ -124,7 +132,9 @@ class Family(Generic[T]):
         except codec.CodecError as fault:
             raise MalformedBody(f"{self.name}: {fault}") from None
         self.check(body)
-        return Prepared(self.cost, lambda draft, ctx: self.apply(draft, body, ctx))
+        return Prepared(
+            self.cost, lambda draft, ctx: self.apply(draft, body, ctx), self.spends(body)
+        )
 
     def body(self, fields: T) -> tuple[codec.Raw, ...]:
         """Return the envelope body that carries these fields. Raises: CodecError."""

@@ -1,4 +1,7 @@
-"""What CheckTx knows beyond the committed state: nonces and fees of transactions that wait.
+"""What CheckTx knows beyond the committed state: nonces, fees and spending of what waits.
+
+What a waiting transaction may spend is gone for those behind it. Otherwise one transfer could empty
+an account in front of a block full of transactions that then pay no fee.
 
 After each commit the pool forgets what waits, and CometBFT shows it every waiting transaction
 again, in order, before anything new. Such a recheck is a few look-ups, because a transaction is
@@ -57,7 +60,7 @@ class Pool:
         try:
             checked = known or self._decode(raw)
             envelope = checked.signed.envelope
-            place = self._place(state, envelope, context)
+            place = self._place(state, checked, context)
             if known is None:
                 tx.verify(checked.signed)
         except TxRejected as refusal:
@@ -80,10 +83,9 @@ class Pool:
             raise PoolFull(f"{self._most} transactions are waiting")
         return check_body(self._machine, tx.decode(raw))
 
-    def _place(
-        self, state: State, envelope: tx.Envelope, context: BlockContext
-    ) -> tuple[Nonce, Amount]:
-        """Return the sender's next nonce and fees once this one waits. Raises: TxRejected."""
+    def _place(self, state: State, checked: Checked, context: BlockContext) -> tuple[Nonce, Amount]:
+        """Return the sender's next nonce and spending once this one waits. Raises: TxRejected."""
+        envelope = checked.signed.envelope
         if self._rules is None:
             self._rules = params.load(state)
         check_envelope(envelope, self._rules, context)
@@ -91,4 +93,4 @@ class Pool:
         check_sender(envelope, sender)
         due, spent = self._waiting.get(envelope.sender, (sender.nonce, _NOTHING))
         check_nonce(envelope, due, Amount(max(0, sender.balance - spent)))
-        return Nonce(due + 1), Amount(spent + envelope.fee)
+        return Nonce(due + 1), Amount(spent + envelope.fee + checked.prepared.spends)

@@ -49,6 +49,16 @@ def test_fees_of_waiting_transactions_are_spent_already() -> None:
     assert codes == [0, 0, errors.CannotPayFee.code]
 
 
+def test_what_waiting_transactions_transfer_is_spent_already() -> None:
+    """Or the first would leave nothing to those behind it, and they would fill a block for free."""
+    pool = Pool(MACHINE)
+    everything = transfer.FAMILY.body(Transfer(BOB.id, Amount(3000)))
+
+    codes = [check(pool, signed(ALICE, body, nonce)) for nonce, body in ((0, everything), (1, PAY))]
+
+    assert codes == [0, errors.CannotPayFee.code]
+
+
 def test_an_accepted_check_declares_its_cost() -> None:
     assert Pool(MACHINE).check(start(), signed(ALICE, PAY), at_height()).cost_wanted == 2000
 
