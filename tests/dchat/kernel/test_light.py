@@ -248,6 +248,14 @@ def test_block_beyond_the_clock_drift_is_from_the_future() -> None:
         judge(CHAIN.block(2), now_ns=CHAIN.time_ns(2) - MIN_DRIFT_NS)
 
 
+@pytest.mark.parametrize("height", [2, 400])
+def test_forged_block_from_the_future_is_no_reason_to_doubt_the_clock(height: int) -> None:
+    forged = replace(FakeChain(STRANGERS).header(height), time_ns=NOW_NS * 2)
+
+    with pytest.raises((InvalidHeader, NotEnoughTrust)):
+        judge(sign_block(forged, STRANGERS, STRANGERS, STRANGERS))
+
+
 def test_block_within_the_clock_drift_is_trusted() -> None:
     assert judge(CHAIN.block(2), now_ns=CHAIN.time_ns(2) - MIN_DRIFT_NS + 1).height == 2
 

@@ -25,7 +25,7 @@ from dchat.node.reader import (
     VerifiedValue,
 )
 from dchat.node.rpc import Queried, Question, Status
-from tests.fakes.chain import FakeChain, Signer
+from tests.fakes.chain import FakeChain, Signer, sign_block
 from tests.fakes.node import ANN, FakeNode, HandClock
 
 KEY, OTHER = b"key", b"other"
@@ -138,6 +138,18 @@ def test_block_of_another_height_than_asked_for_is_refused() -> None:
 
     with pytest.raises(NodeMisled, match="asked for height 50, got 49"):
         read(Elsewhere(STATES, 50))
+
+
+def test_a_node_that_forges_the_future_is_left_for_the_next() -> None:
+    class Ahead(FakeNode):
+        async def light_block(self, height: Height) -> LightBlock:
+            if self.left or height == 1:
+                return await super().light_block(height)
+            header = FakeChain(STRANGERS).header(height)
+            later = replace(header, time_ns=header.time_ns * 2)
+            return sign_block(later, STRANGERS, STRANGERS, STRANGERS)
+
+    assert read(Ahead(STATES, 50)).value == b"value"
 
 
 def test_node_of_another_chain_is_refused() -> None:
