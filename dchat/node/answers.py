@@ -18,6 +18,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dchat.kernel.errors import RemoteProtocolError
 from dchat.kernel.headers import (
+    MAX_VALIDATORS,
     NO_BLOCK,
     BlockId,
     Commit,
@@ -33,6 +34,8 @@ from dchat.kernel.ids import ChainId, Height
 from dchat.node.rfc3339 import parse_time
 
 KEY_TYPE: Final = "tendermint/PubKeyEd25519"
+PAGE_SIZE: Final = 100
+"""Validators in one answer; CometBFT's own bound. More would only fill the asker's memory."""
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}")
 
@@ -176,7 +179,7 @@ class _Commit(Answer):
     height: Int
     round: Int
     block_id: _BlockId
-    signatures: list[_CommitSig]
+    signatures: Annotated[list[_CommitSig], Field(max_length=MAX_VALIDATORS)]
 
     def build(self) -> Commit:
         votes = tuple(vote.build() for vote in self.signatures)
@@ -212,7 +215,7 @@ class _Validator(Answer):
 class ValidatorPage(Answer):
     """Part of a validator set; total is the size of the whole."""
 
-    validators: list[_Validator]
+    validators: Annotated[list[_Validator], Field(max_length=PAGE_SIZE)]
     total: Int = 0
 
     def build(self) -> tuple[Validator, ...]:

@@ -25,7 +25,7 @@ from dchat.kernel.ids import ChainId, Height, TxHash
 from dchat.kernel.light import LightBlock
 from dchat.kernel.tx import tx_hash as hash_tx
 from dchat.node import answers
-from dchat.node.answers import Answer, MalformedAnswer
+from dchat.node.answers import PAGE_SIZE, Answer, MalformedAnswer
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 CALL_TIMEOUT_S: Final = 10.0
@@ -33,7 +33,6 @@ POLL_S: Final = 0.2
 MAX_REASON: Final = 500
 """Characters of a node's own words that are kept and shown."""
 LATEST: Final = Height(0)
-PAGE_SIZE: Final = 100
 MAX_PAGES: Final = MAX_VALIDATORS // PAGE_SIZE
 
 _IN_CACHE: Final = "tx already exists in cache"

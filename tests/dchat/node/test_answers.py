@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dchat.kernel.headers import NO_BLOCK, Flag, InvalidHeader
 from dchat.node.answers import (
+    PAGE_SIZE,
     Answer,
     Base64,
     Hex,
@@ -152,6 +153,14 @@ def test_key_of_another_kind_is_an_invalid_header() -> None:
 
     with pytest.raises(InvalidHeader, match="Secp256k1"):
         build_validator_set((page,))
+
+
+def test_a_page_of_more_validators_than_asked_for_is_refused() -> None:
+    member = {"pub_key": {"type": "", "value": ""}, "voting_power": "1"}
+    page = {"validators": [member] * (PAGE_SIZE + 1), "total": "10000"}
+
+    with pytest.raises(MalformedAnswer, match="at most 100"):
+        parse(ValidatorPage, json.dumps(page))
 
 
 @given(st.binary(max_size=100))
