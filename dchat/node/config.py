@@ -11,9 +11,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Generic, TypeVar
+from typing import Annotated, ClassVar, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -79,6 +87,13 @@ LATER_EVERYWHERE: Final[Mapping[str, object]] = {
     **dict.fromkeys(("backup.schedule", "backup.retention_days"), ANYTHING),
 }
 """Harmless while their `enable` is false, so a file that keeps them for later still loads."""
+
+
+FITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "max_open_files": ("leveldb", "rocksdb"),
+    "compaction_threads": ("rocksdb",),
+}
+"""Settings that not every backend has."""
 
 
 class Table(BaseModel):
@@ -245,10 +260,28 @@ class Consensus(Table):
 
 
 class Database(Table):
-    """[database] of a validator."""
+    """[database] of a validator. Sizes are MiB in each of the two applications."""
 
+    backend: Literal["leveldb", "rocksdb", "sqlite"] = "leveldb"
+    """leveldb, rocksdb or sqlite; a directory keeps the one it was made with."""
     path: FilePath | None = None
     """Directory of both applications' state; `state` in the data directory when absent."""
+    cache_size: Annotated[int, Field(ge=16, le=1_048_576)] = 200
+    """Memory for pages of the state tree (seven eighths) and for the database's blocks."""
+    write_buffer_size: Annotated[int, Field(ge=1, le=16_384)] = 16
+    """What is written is sorted into the database when its log has grown by this much."""
+    max_open_files: Annotated[int, Field(ge=32, le=1_000_000)] | None = None
+    """Database files held open; leveldb and rocksdb only."""
+    compaction_threads: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Threads that tidy up in the background; rocksdb only."""
+
+    @field_validator("max_open_files", "compaction_threads")
+    @classmethod
+    def _fits(cls, value: int | None, info: ValidationInfo) -> int | None:
+        backend = str(info.data.get("backend", "leveldb"))
+        if value is not None and backend not in FITS[str(info.field_name)]:
+            raise ValueError(f"the {backend} backend has no such setting, leave it out")
+        return value
 
 
 class ValidatorConfig(Settings):
@@ -268,9 +301,6 @@ class ValidatorConfig(Settings):
         ),
         **dict.fromkeys(("slashing.double_sign_jail_duration",), NEVER),
         "slashing.min_signed_per_window": NEVER,
-        "database.backend": "leveldb",
-        **dict.fromkeys(("database.cache_size", "database.write_buffer_size"), NEVER),
-        **dict.fromkeys(("database.compaction_threads", "database.max_open_files"), NEVER),
         **LATER_EVERYWHERE,
     }
 

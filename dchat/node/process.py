@@ -27,8 +27,11 @@ from dchat.node.bell import Bell
 from dchat.node.requests import HANDLERS
 from dchat.node.stats import Totals, timed
 from dchat.node.storage import BACKENDS, Storage
+from dchat.node.stores.backend import Tuning
 
 DONE: Final = 0
+DATABASE_SHARE: Final = 8
+"""One part in so many of the cache is for the database's blocks, the rest for tree pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Options:
     socket: Path
     data_dir: Path
     backend: str
+    page_cache_bytes: int
+    tuning: Tuning
     log_level: str
     json_logs: bool
     stats: bool
@@ -52,21 +57,47 @@ def parse(machine: Machine, args: Sequence[str]) -> Options:
     )
     parser.add_argument("--socket", type=Path, required=True, help="UNIX socket to serve on")
     parser.add_argument("--data-dir", type=Path, required=True, help="directory of the state")
-    parser.add_argument(
-        "--backend", choices=sorted(BACKENDS), default="leveldb", help="database (%(default)s)"
-    )
+    _add_database(parser)
     parser.add_argument("--log-level", default="info", help="least level logged (%(default)s)")
     parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
     parser.add_argument("--stats", action="store_true", help="log time spent by request at the end")
     chosen = parser.parse_args(args)
+    tuning = Tuning(
+        cache_bytes=(chosen.cache_mib << 20) // DATABASE_SHARE,
+        write_buffer_bytes=chosen.write_buffer_mib << 20,
+        max_open_files=chosen.max_open_files,
+        compaction_threads=chosen.compaction_threads,
+    )
     return Options(
         socket=chosen.socket,
         data_dir=chosen.data_dir,
         backend=chosen.backend,
+        page_cache_bytes=(chosen.cache_mib << 20) - tuning.cache_bytes,
+        tuning=tuning,
         log_level=chosen.log_level,
         json_logs=chosen.json_logs,
         stats=chosen.stats,
     )
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend", choices=sorted(BACKENDS), default="leveldb", help="database (%(default)s)"
+    )
+    for name, preset, effect in (
+        ("--cache-mib", 200, "memory for tree pages and database blocks (%(default)s)"),
+        ("--write-buffer-mib", 16, "log that is sorted in at once (%(default)s)"),
+        ("--max-open-files", None, "database files held open (not sqlite)"),
+        ("--compaction-threads", None, "threads that tidy up (rocksdb)"),
+    ):
+        parser.add_argument(name, type=_positive, default=preset, help=effect)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def main(machine: Machine) -> None:
@@ -88,13 +119,22 @@ def run(machine: Machine, args: Sequence[str]) -> int:
     return DONE
 
 
+def _storage(options: Options) -> Storage:
+    return Storage.open(
+        options.data_dir,
+        options.backend,
+        tuning=options.tuning,
+        page_cache_bytes=options.page_cache_bytes,
+    )
+
+
 def _serve(machine: Machine, options: Options) -> None:
     logger = log.get(__name__).bind(chain=machine.name)
     totals = Totals()
     handlers = timed(HANDLERS, totals) if options.stats else HANDLERS
     with (
         Bell() as stop,
-        closing(Storage.open(options.data_dir, options.backend)) as storage,
+        closing(_storage(options)) as storage,
     ):
         stop.on(signal.SIGTERM, signal.SIGINT)
         logger.info("application_started", height=storage.height, app_hash=storage.app_hash.hex())

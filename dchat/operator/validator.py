@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ import trio
 from dchat.node import http, log, metrics
 from dchat.node.address import Address
 from dchat.node.clock import monotonic_ms
+from dchat.node.config import Database
 from dchat.node.http import Json, Probes, Readiness
 from dchat.operator import claim, cometbft, home, pulse, supervisor
 from dchat.operator.child import Child
@@ -179,13 +181,30 @@ def _app(tree: Tree, each: ChainPlan, socket: Path) -> Child:
     command = (sys.executable, "-P", "-m", each.chain.module, "--json-logs", "--log-level", level)
     return Child(
         name=f"{each.chain.name}-app",
-        command=(*command, "--socket", str(socket), "--data-dir", str(each.state_dir)),
+        command=(
+            *command,
+            *("--socket", str(socket), "--data-dir", str(each.state_dir)),
+            *database_flags(tree.plan.settings.database),
+        ),
         log_path=tree.plan.data_dir / "logs" / f"{each.chain.name}-app.log",
         ready=is_serving,
         ready_deadline_s=APP_READY_S,
         stop_deadline_s=STOP_S,
         env=claim.environment(tree.plan.data_dir, os.environ),
     )
+
+
+def database_flags(database: Database) -> tuple[str, ...]:
+    """Return what tells an application about its database."""
+    values = {
+        "--backend": database.backend,
+        "--cache-mib": database.cache_size,
+        "--write-buffer-mib": database.write_buffer_size,
+        "--max-open-files": database.max_open_files,
+        "--compaction-threads": database.compaction_threads,
+    }
+    given = [(flag, str(value)) for flag, value in values.items() if value is not None]
+    return tuple(chain.from_iterable(given))
 
 
 def _comet(tree: Tree, each: ChainPlan) -> Child:

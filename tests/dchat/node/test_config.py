@@ -90,8 +90,12 @@ timeout_commit = 5000
 create_empty_blocks = false
 max_block_size = "10MiB"
 [database]
-backend = "leveldb"
+backend = "rocksdb"
 path = "/fast/chain"
+cache_size = 8192
+write_buffer_size = 128
+max_open_files = 1000
+compaction_threads = 4
 """
 
     settings = validator(tmp_path, toml)
@@ -100,6 +104,8 @@ path = "/fast/chain"
     assert settings.consensus.timeout_precommit == 1000
     assert settings.consensus.max_block_size == 10_485_760
     assert settings.state_dir == Path("/fast/chain")
+    assert settings.database.cache_size == 8192
+    assert settings.database.compaction_threads == 4
     assert settings.network.bootstrap_validators == ("/ip4/validator1.dchat.org/tcp/26656",)
 
 
@@ -198,8 +204,16 @@ def test_a_relay_file_is_refused_with_key_and_reason(
     [
         ("[slashing]\nmissed_blocks_window = 10000\n", "is not in this release"),
         ("[staking]\ninitial_stake = 1000000\n", "staking.initial_stake is not in this release"),
-        ('[database]\nbackend = "rocksdb"\n', 'set it to "leveldb"'),
-        ("[database]\ncache_size = 2048\n", "database.cache_size is not in this release"),
+        ('[database]\nbackend = "mongodb"\n', "should be 'leveldb', 'rocksdb' or 'sqlite'"),
+        ("[database]\ncache_size = 1\n", "database.cache_size: input should be greater"),
+        (
+            "[database]\ncompaction_threads = 4\n",
+            "database.compaction_threads: the leveldb backend has no such setting",
+        ),
+        (
+            '[database]\nbackend = "sqlite"\nmax_open_files = 100\n',
+            "database.max_open_files: the sqlite backend has no such setting",
+        ),
         (
             "[consensus]\ntimeout_propose = 1\n",
             "consensus.timeout_propose: input should be greater",

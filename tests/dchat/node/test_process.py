@@ -17,6 +17,8 @@ from dchat.kernel.machine import Machine
 from dchat.node.frames import FrameReader, encode_size
 from dchat.node.process import parse
 from dchat.node.proto import abci_pb2 as pb
+from dchat.node.storage import BACKENDS
+from dchat.node.stores.backend import Tuning
 from tests.fakes.consensus import init_request
 
 pytestmark = pytest.mark.slow
@@ -166,6 +168,35 @@ def test_an_incomplete_command_line_is_status_2(
 
     assert ended.value.code == 2
     assert "usage: python -m abci_chat" in capsys.readouterr().err
+
+
+def test_the_cache_is_shared_out_between_tree_pages_and_the_database() -> None:
+    words = "--backend rocksdb --cache-mib 800 --write-buffer-mib 32 --max-open-files 99"
+
+    options = parse(
+        CHAT, ["--socket", "s", "--data-dir", "d", *words.split(), "--compaction-threads", "3"]
+    )
+
+    assert options.page_cache_bytes == 700 << 20
+    assert options.tuning == Tuning(100 << 20, 32 << 20, max_open_files=99, compaction_threads=3)
+
+
+def test_a_cache_of_nothing_is_status_2() -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(CHAT, ["--socket", "s", "--data-dir", "d", "--cache-mib", "0"])
+
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_chain_is_served_from_every_backend(home: Path, spawn: Spawn, backend: str) -> None:
+    child = spawn("abci_chat", "--backend", backend)
+    with connect(home / "app.sock") as peer:
+        ask(peer, INFO)
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=PATIENCE_S)
+
+    assert (child.returncode, any((home / "state").iterdir())) == (0, True)
 
 
 @pytest.mark.parametrize("machine", [CHAT, CURRENCY], ids=["chat", "currency"])

@@ -7,9 +7,11 @@ import pytest
 import trio
 from prometheus_client import CollectorRegistry
 
+from abci_chat.machine import MACHINE as CHAT
 from dchat.node import config
 from dchat.node.address import Address, PeerAddress
-from dchat.node.config import ValidatorConfig
+from dchat.node.config import Database, ValidatorConfig
+from dchat.node.process import parse
 from dchat.operator import pulse, validator
 from dchat.operator.cometbft import Binary
 from dchat.operator.plan import ValidatorPlan, plan
@@ -103,3 +105,21 @@ def test_a_peer_that_does_not_answer_is_left_out(planned: ValidatorPlan) -> None
     chat = replace(planned.chains[1], bootstrap=(PeerAddress(Address("127.0.0.1", 1), None),))
 
     assert trio.run(validator.peers, chat) == ()
+
+
+def test_an_application_is_told_what_the_settings_say_about_its_database() -> None:
+    database = Database(backend="rocksdb", cache_size=64, compaction_threads=4)
+
+    flags = " ".join(validator.database_flags(database))
+
+    assert flags == (
+        "--backend rocksdb --cache-mib 64 --write-buffer-mib 16 --compaction-threads 4"
+    )
+
+
+def test_the_database_settings_are_flags_that_the_application_knows() -> None:
+    database = Database(backend="leveldb", max_open_files=64)
+
+    options = parse(CHAT, ["--socket", "s", "--data-dir", "d", *validator.database_flags(database)])
+
+    assert (options.backend, options.tuning.max_open_files) == ("leveldb", 64)
