@@ -59,13 +59,28 @@ def _load(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> object
     if len(data) > max_bytes:
         raise CodecError(f"{len(data)} bytes, limit {max_bytes}")
     try:
-        raw = _unpackb(data, max_array_len=max_entries)
+        raw = _unpackb(
+            data,
+            max_array_len=max_entries,
+            max_map_len=0,
+            max_ext_len=0,
+            object_hook=_refuse_map,
+            ext_hook=_refuse_extension,
+        )
         again = _packb(raw)
     except (ValueError, TypeError, OverflowError) as fault:
         raise CodecError(f"not msgpack: {fault}") from None
     if again != data:
         raise CodecError("not the canonical encoding")
     return raw
+
+
+def _refuse_map(_: object) -> Never:
+    raise ValueError("a map")
+
+
+def _refuse_extension(_code: int, _content: bytes) -> Never:
+    raise ValueError("an extension")
 
 
 def _check(raw: object, depth: int) -> Raw:

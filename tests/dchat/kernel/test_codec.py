@@ -164,3 +164,14 @@ def test_heads_of_nested_arrays_do_not_reserve_what_they_announce() -> None:
     tracemalloc.stop()
 
     assert most < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"\x80", b"\x81\xa1a\x00", b"\xc7\x00\x05", b"\xd4\x01\x00", b"\xd6\xff" + bytes(4)],
+    ids=["empty map", "map", "empty extension", "extension", "timestamp"],
+)
+def test_maps_and_extensions_are_never_even_made(odd: bytes) -> None:
+    """What they mean depends on the library's version."""
+    with pytest.raises(CodecError, match=r"a map|an extension|exceeds"):
+        codec.unpack_array(b"\x91" + odd)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import accounts, codec, errors, machine, params, supply, tx
+from dchat.kernel import accounts, codec, errors, machine, params, signing, supply, tx
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Block, BlockContext, Event
 from dchat.kernel.store import Draft
@@ -141,6 +142,25 @@ def test_a_body_that_is_not_its_familys_has_its_code(
     body: tuple[codec.Raw, ...], code: int
 ) -> None:
     assert refused(signed(ALICE, body)) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [(b"\x01", errors.MalformedBody.code), (b"\x63", errors.UnknownTransaction.code)],
+)
+@pytest.mark.parametrize(
+    "odd",
+    [b"\xc0", b"\xff", b"\xcb" + bytes(8)],
+    ids=["nil", "negative", "float"],
+)
+def test_a_part_of_a_body_that_is_no_value_is_refused_like_any_other(
+    odd: bytes, part: bytes, code: int
+) -> None:
+    """Bodies are not walked before their family is known; see tx.decode."""
+    encoded = tx.build(envelope(ALICE, (1,)), ALICE.seed)[: -64 - 2] + b"\x94" + part + odd * 3
+    signature = signing.sign(ALICE.seed, tx.DOMAIN, hashlib.sha256(encoded).digest())
+
+    assert refused(encoded + signature) == (code, True)
 
 
 def test_a_cost_limit_below_the_work_is_refused_and_pays() -> None:
