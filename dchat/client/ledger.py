@@ -76,6 +76,8 @@ class Ledger:
         try:
             return await self._chain.execute(order)
         except Refused as refused:
+            # It may have been refused in a block, which took its fee: read nothing older than that
+            self._settled = (await self._chain.rpc.status()).height
             if refused.code != NonceMismatch.code or attempts <= 1:
                 raise
         return await self._execute(order, attempts - 1)

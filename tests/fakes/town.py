@@ -71,11 +71,12 @@ class TownClock:
 
 
 class FakeConsensus:
-    """One chain: a block for every transaction, and one more so that it can be proved."""
+    """One chain: a block for every transaction, and the one that proves it when asked again."""
 
     def __init__(self, rules: Machine, chain_id: str, people: Sequence[Identity]) -> None:
         self.rules = rules
         self.is_up = True
+        self.is_unproved = False
         self.chain = FakeChain((Signer("ann"),), chain_id=ChainId(chain_id))
         self.outcomes: dict[TxHash, Included] = {}
         ids = sorted(person.account_id for person in people)
@@ -90,6 +91,7 @@ class FakeConsensus:
         self.make_block()
 
     def make_block(self, *txs: bytes) -> None:
+        self.is_unproved = False
         self.height += 1
         context = BlockContext(
             self.chain.chain_id,
@@ -118,7 +120,10 @@ class FakeConsensus:
     async def status(self) -> Status:
         await self._answer()
         at = self.chain.time_ns(self.height)
-        return Status(self.chain.chain_id, Height(self.height), at, catching_up=False)
+        told = Status(self.chain.chain_id, Height(self.height), at, catching_up=False)
+        if self.is_unproved:
+            self.make_block()
+        return told
 
     async def light_block(self, height: Height) -> LightBlock:
         await self._answer()
@@ -127,7 +132,7 @@ class FakeConsensus:
     async def broadcast_sync(self, raw: bytes) -> Submitted:
         await self._answer()
         self.make_block(raw)
-        self.make_block()
+        self.is_unproved = True
         return Submitted(tx_hash(raw), 0, "")
 
     async def wait_for(self, tx_hash: TxHash, timeout_s: float) -> Included:

@@ -73,6 +73,15 @@ def test_no_plaintext_reaches_the_disk(tmp_path: Path) -> None:
     database.close()
 
 
+def test_what_is_committed_survives_loss_of_power_too(tmp_path: Path) -> None:
+    database = opened(tmp_path)
+
+    settings = [database.row(f"PRAGMA {name}") for name in ("synchronous", "journal_mode")]
+
+    assert settings == [(2,), ("wal",)]
+    database.close()
+
+
 def test_a_second_opener_is_refused(tmp_path: Path) -> None:
     database = opened(tmp_path)
 

@@ -75,6 +75,7 @@ def test_a_nonce_that_another_process_took_is_taken_anew(tmp_path: Path) -> None
                 nursery.start_soon(
                     there.submit, transfer.FAMILY, Transfer(BOB.account_id, Amount(6))
                 )
+            where.currency.make_block()
 
             assert (await here.holding(BOB.account_id)).account.balance == 11
 
