@@ -1,7 +1,8 @@
 """One chain opened for somebody who reads and submits: its nodes, its reader, its rules of price.
 
-What a transaction costs is read with a proof, for a lying node could ask for any fee. The nonce
-is taken from the node's word: a wrong one is refused by the chain and harms nobody.
+What a transaction costs is read with a proof, for a lying node could ask for any fee. So is the
+nonce: a node that may choose it collects one order under several nonces, refusing each, and has
+all of them carried out later.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dchat.node import rpc
 from dchat.node.clock import Clock
 from dchat.node.network import ChainEntry
 from dchat.node.reader import ChainReader, QueryRefused, Trust, TrustStore
-from dchat.node.rpc import Chain, Included, Question, Submitted
+from dchat.node.rpc import Chain, Included, Queried, Question, Submitted
 
 VALID_BLOCKS: Final = 200
 INCLUSION_S: Final = 60.0
@@ -70,7 +71,7 @@ class OpenChain:
     async def sign(self, order: Order, nonce: Nonce | None = None) -> bytes:
         """Return the transaction that carries out order, priced by the rules in force.
 
-        nonce None: the account's next one by the node's word. Raises: as ChainReader.read().
+        nonce None: the account's next one. Raises: as ChainReader.read().
         """
         proved = await self.reader.read(params.KEY)
         rules = params.SHAPE.decode(proved.value) if proved.value else params.DEFAULT
@@ -112,16 +113,30 @@ class OpenChain:
         return included
 
     async def next_nonce(self, account: AccountId) -> Nonce:
-        """Return the account's next nonce in the node's latest state, unproved."""
-        record = await self.ask("/store", accounts.key(account))
-        return accounts.decode(record).nonce if record else Nonce(0)
+        """Return the account's next nonce, proved. Raises: as ChainReader.read().
+
+        Where the node knows a later one, the header that would prove it is waited for.
+        """
+        key = accounts.key(account)
+        proved = _nonce((await self.reader.read(key)).value)
+        said = await self._latest("/store", key)
+        if _nonce(said.value) > proved:
+            proved = _nonce((await self.reader.read(key, at_least=said.height)).value)
+        return proved
 
     async def ask(self, path: str, key: bytes) -> bytes:
         """Return what the node in use answers, unproved. Raises: QueryRefused, as status()."""
+        return (await self._latest(path, key)).value
+
+    async def _latest(self, path: str, key: bytes) -> Queried:
         said = await self.rpc.abci_query(Question(path, key))
         if said.code != 0:
             raise QueryRefused(said.code, said.log)
-        return said.value
+        return said
+
+
+def _nonce(record: bytes | None) -> Nonce:
+    return accounts.decode(record).nonce if record else Nonce(0)
 
 
 @asynccontextmanager

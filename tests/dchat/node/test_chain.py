@@ -116,6 +116,31 @@ def test_given_nonce_is_used_without_asking() -> None:
     assert node.asked.count("query 49") == 1
 
 
+def test_a_node_cannot_choose_the_nonce() -> None:
+    """Or it has one payment signed under several nonces, and carries out each of them."""
+
+    class Ahead(FakeNode):
+        async def abci_query(self, question: Question) -> Queried:
+            said = await super().abci_query(question)
+            false = state_of(params.DEFAULT, nonce=8)[question.key]
+            return said if question.prove else replace(said, value=false)
+
+    assert sign(Ahead(make_node().states, 50)).envelope.nonce == 7
+
+
+def test_a_nonce_that_the_last_header_cannot_prove_yet_is_waited_for() -> None:
+    class Growing(FakeNode):
+        async def abci_query(self, question: Question) -> Queried:
+            if question.prove:
+                return await super().abci_query(question)
+            self.height = 51
+            return await super().abci_query(replace(question, height=Height(50)))
+
+    states = {**make_node().states, 50: state_of(params.DEFAULT, nonce=8)}
+
+    assert sign(Growing(states, 50)).envelope.nonce == 8
+
+
 def test_account_never_seen_begins_at_nonce_zero() -> None:
     assert trio.run(opened(make_node()).next_nonce, BOB.id) == 0
 
