@@ -45,7 +45,7 @@ from dchat.kernel import accounts, signing
 from dchat.kernel.amounts import parse_amount
 from dchat.kernel.errors import DchatError, OperatorError
 from dchat.kernel.ids import AccountId, Amount
-from dchat.kernel.params import DEFAULT
+from dchat.kernel.params import DEFAULT, MAX_BLOCK_BYTES
 from dchat.node.rfc3339 import parse_time
 from dchat.node.units import parse_bytes, parse_seconds
 
@@ -189,7 +189,7 @@ def _limits(fields: Mapping[str, object]) -> Limits:
     default = Limits()
     return Limits(
         _number(parse_bytes(fields.get("max_block_size", default.max_block_bytes)))(
-            "max_block_size", 1 << 16, 100 << 20
+            "max_block_size", 1 << 16, MAX_BLOCK_BYTES
         ),
         _number(fields.get("max_block_cost", default.max_block_cost))(
             "max_block_cost", 1_000, 1 << 40

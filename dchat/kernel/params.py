@@ -10,6 +10,8 @@ from dchat.kernel.ids import Amount, Cost, Height
 from dchat.kernel.store import Draft, State
 
 KEY: Final = codec.pack(("params", "kernel"))
+MAX_BLOCK_BYTES: Final = 32 * 1024 * 1024
+"""No chain may allow larger blocks: one must fit into an ABCI frame, or it stops every node."""
 _COSTS_PER_PRICE: Final = 1000
 
 

@@ -266,8 +266,11 @@ def _check_genesis(request: pb.RequestInitChain) -> None:
 
 def _consensus_params(state: State) -> params_pb2.ConsensusParams:
     rules = params.load(state)
-    if max(rules.max_block_cost, rules.max_block_bytes) > INT64_MAX:
-        raise BadGenesis("block bounds are above 2^63 - 1")
+    if rules.max_block_cost > INT64_MAX:
+        raise BadGenesis("the bound on a block's cost is above 2^63 - 1")
+    size, most = rules.max_block_bytes, params.MAX_BLOCK_BYTES
+    if not 1 <= size <= most:
+        raise BadGenesis(f"a block of {size} bytes; 1 to {most} are possible")
     return params_pb2.ConsensusParams(
         block=params_pb2.BlockParams(max_bytes=rules.max_block_bytes, max_gas=rules.max_block_cost)
     )

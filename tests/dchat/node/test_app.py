@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
-from dchat.kernel import accounts
+from dchat.kernel import accounts, params
 from dchat.kernel.errors import REFUSALS, InvariantBroken
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Outcome
 from dchat.kernel.proposal import size_in_block
 from dchat.node.app import APP_VERSION, BadGenesis, Node, explain, unwrap
+from dchat.node.frames import MAX_FRAME_BYTES
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import keys_pb2
 from dchat.node.storage import Storage
@@ -169,6 +170,18 @@ def test_a_validator_key_that_anybody_could_sign_for_is_refused(
 def test_block_bounds_beyond_what_cometbft_can_hold_are_refused(storage: Storage) -> None:
     with pytest.raises(BadGenesis, match="2\\^63"):
         Consensus(Node(MACHINE, storage)).init(cheap_blocks(2**63))
+
+
+@pytest.mark.parametrize("size", [0, params.MAX_BLOCK_BYTES + 1])
+def test_blocks_of_a_size_that_would_stop_every_node_are_refused(
+    storage: Storage, size: int
+) -> None:
+    with pytest.raises(BadGenesis, match=f"a block of {size} bytes"):
+        Consensus(Node(MACHINE, storage)).init(replace(params.DEFAULT, max_block_bytes=size))
+
+
+def test_the_largest_block_fits_into_a_frame_with_its_votes() -> None:
+    assert 2 * params.MAX_BLOCK_BYTES <= MAX_FRAME_BYTES
 
 
 def test_check_tx_declares_the_cost_limit_as_gas(chain: Consensus) -> None:
