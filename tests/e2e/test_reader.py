@@ -161,7 +161,7 @@ def test_identity_is_found_by_handle_with_proof(net: Net, dchat: Dchat) -> None:
 def test_unknown_handle_is_proved_absent(net: Net, dchat: Dchat) -> None:
     ran = dchat("query", "identity", "nobody", "--network", net.file)
 
-    assert (ran.code, ran.out) == (3, "")
+    assert (ran.code, ran.out) == (11, "")
     assert ran.err.startswith("dchat: error: nobody has the handle 'nobody'\n")
 
 
