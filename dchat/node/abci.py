@@ -94,6 +94,7 @@ class _Conversation:
             try:
                 while not self._ended.is_set():
                     self._answer(self._frames.feed(self._receive()))
+                self._discard()
             except HungUp:
                 logger.info("abci_connection_closed", unfinished=self._frames.unfinished_bytes())
             except (BadFrame, DecodeError) as fault:
@@ -133,6 +134,11 @@ class _Conversation:
         if not chunk:
             raise HungUp
         return chunk
+
+    def _discard(self) -> None:
+        """Nothing is left unread: closing with something unread takes the last answer back."""
+        while True:
+            self._receive()
 
     def _send(self, answers: list[bytes]) -> None:
         try:

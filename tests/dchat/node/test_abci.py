@@ -114,9 +114,12 @@ class Client:
 
     def await_deafness(self) -> None:
         """Returns once the server has stopped reading."""
+        # Blocking: poll() does not tell a full buffer from one that nobody will empty.
+        self.socket.settimeout(None)
         with suppress(BrokenPipeError):
             while True:
                 self.send(echo("anybody there?"))
+        self.socket.settimeout(PATIENCE_S)
 
     def is_hung_up(self) -> bool:
         try:
