@@ -35,7 +35,7 @@ arrows:
 
 # house rules first, then units and properties
 test-fast *args:
-    pytest -q -m "not slow and not e2e" tests/house tests {{ args }}
+    pytest -q -n auto --dist loadfile -m "not slow and not e2e" tests/house tests {{ args }}
 
 # real processes on free ports, and whatever takes more than two seconds
 test-slow *args:
