@@ -168,9 +168,12 @@ class Node:
                 f"FinalizeBlock at height {request.height} on a state of height "
                 f"{self._storage.height}"
             )
+        chain_id = self._chain_id()
+        if not chain_id:
+            raise InvariantBroken("FinalizeBlock before InitChain")
         block = Block(
             BlockContext(
-                self._chain_id(),
+                chain_id,
                 Height(request.height),
                 _epoch_ms(request.time),
                 request.proposer_address,

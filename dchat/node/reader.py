@@ -176,7 +176,12 @@ class ChainReader:
         return await self._with_any_node(attempt)
 
     async def read_at(self, block: TrustedBlock, key: bytes) -> VerifiedValue:
-        """Return the value at key under a header of this reader. Raises: as read()."""
+        """Return the value at key under a header of this reader.
+
+        Raises: InvalidHeader for the first one, and as read().
+        """
+        if block.height <= 1:  # height 0 in a query means the latest
+            raise InvalidHeader("the first header commits to no state that a node can show")
         return await self._with_any_node(lambda: self._read_at(block, key))
 
     async def latest(self, at_least: Height = _START, timeout_s: float = WAIT_S) -> TrustedBlock:

@@ -328,6 +328,11 @@ def test_the_machine_is_told_height_time_proposer_and_chain_of_a_block(storage: 
     assert told == [BlockContext(CHAIN, Height(1), EpochMs(1_700_000_001_005), b"\x09" * 20)]
 
 
+def test_a_block_before_genesis_stops_the_node(storage: Storage) -> None:
+    with pytest.raises(InvariantBroken, match="InitChain"):
+        Consensus(Node(MACHINE, storage)).finalize()
+
+
 def test_an_empty_block_leaves_the_app_hash_as_it_is(chain: Consensus) -> None:
     assert chain.block().app_hash == chain.block().app_hash
 

@@ -266,6 +266,18 @@ def test_several_keys_are_read_under_one_header() -> None:
     assert node.asked == ["status", "block 1", "block 50", "query 49", "query 49"]
 
 
+def test_the_first_header_proves_nothing_and_no_node_is_asked() -> None:
+    node = FakeNode(STATES, 50)
+    reader = make_reader(node)
+
+    async def main() -> None:
+        await reader.read_at(await reader.header(Height(1)), KEY)
+
+    with pytest.raises(InvalidHeader, match="first header"):
+        trio.run(main)
+    assert not [asked for asked in node.asked if asked.startswith("query")]
+
+
 def test_many_tasks_may_read_at_once() -> None:
     node = FakeNode(STATES, 50)
     reader = make_reader(node)
