@@ -50,9 +50,19 @@ HASH_OF: Final = tuple(_node(max(node, 1)) for node in range(2 * SLOTS))
 SLOT_HASH: Final = HASH_OF[SLOTS:]
 ROOT_HASH: Final = HASH_OF[1]
 _NODES: Final = tuple(_above(max(node, 1)) for node in range(SLOTS))
-_ABOVE_SLOT: Final = tuple(
-    tuple(_NODES[(SLOTS + slot) >> up] for up in range(1, HEIGHT + 1)) for slot in range(SLOTS)
-)
+
+
+def _path(slot: int) -> tuple[tuple[slice, slice, slice, bool], ...]:
+    """Return of each node above a slot: its slot counts, its hash, the other child's, the turn."""
+    steps: list[tuple[slice, slice, slice, bool]] = []
+    for up in range(HEIGHT):
+        child = (SLOTS + slot) >> up
+        counts, _, own = _NODES[child >> 1]
+        steps.append((counts, own, _node(child ^ 1), bool(child & 1)))
+    return tuple(steps)
+
+
+_PATHS: Final = tuple(_path(slot) for slot in range(SLOTS))
 
 
 def slot_of(path: bytes, level: int) -> int:
@@ -85,14 +95,26 @@ def is_small(page: bytes) -> bool:
 
 def rehash(page: bytearray, dirty: Sequence[int]) -> None:
     """Hash every node above the dirty slots, given ascending, again, and each of them once."""
+    if len(dirty) == 1 and page[dirty[0]]:
+        _rise(page, dirty[0])
+        return
     full = 0 not in page[COUNTS]
-    nodes = _ABOVE_SLOT[dirty[0]] if len(dirty) == 1 else _above_all(dirty)
-    with memoryview(page) as view:
-        for counts, pair, own in nodes:
-            if full or sum(page[counts]) > 1:
-                view[own] = sha256(NODE_TAG + view[pair]).digest()
-            else:
-                view[own] = _risen(page[pair])
+    for counts, pair, own in _above_all(dirty):
+        if full or sum(page[counts]) > 1:
+            page[own] = sha256(NODE_TAG + page[pair]).digest()
+        else:
+            page[own] = _risen(page[pair])
+
+
+def _rise(page: bytearray, slot: int) -> None:
+    """Hash the nodes above one slot, which is not empty, from its hash upwards."""
+    top = bytes(page[SLOT_HASH[slot]])
+    for counts, own, sibling, turned_right in _PATHS[slot]:
+        other = page[sibling]
+        if not other.startswith(EMPTY_ROOT) or sum(page[counts]) > 1:
+            pair = other + top if turned_right else top + other
+            top = sha256(NODE_TAG + pair).digest()
+        page[own] = top
 
 
 def _above_all(slots: Sequence[int]) -> list[tuple[slice, slice, slice]]:

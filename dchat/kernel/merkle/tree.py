@@ -141,14 +141,15 @@ class _Batch:
         dirty: list[int] = []
         for slot, group in _by_slot(changes, len(key)):
             was, own = page[slot], SLOT_HASH[slot]
-            at = leaves_at(page, slot)
+            at = end = LEAVES_AT
             if was == OWN_PAGE:
-                end = at
                 count, leaves, top = self._descend(key + DIGITS[slot], group)
+                if count != OWN_PAGE:
+                    at = end = leaves_at(page, slot)
             else:
+                at = leaves_at(page, slot)
                 end = at + LEAF_SIZE * was
-                kept = bytes(page[at:end])
-                count, leaves, top = self._settle(key + DIGITS[slot], kept, group)
+                count, leaves, top = self._settle(key + DIGITS[slot], bytes(page[at:end]), group)
             if count != was or not page.startswith(top, own.start):
                 page[at:end] = leaves
                 page[slot] = count
@@ -185,10 +186,14 @@ class _Batch:
 
 def _merged(kept: bytes, changes: Sequence[Change]) -> Sequence[bytes]:
     """Return the leaves of one slot after the changes, ascending."""
-    path, leaf = changes[0]
-    alone = len(changes) == 1 and (not kept or (len(kept) == LEAF_SIZE and kept.startswith(path)))
-    if alone and leaf is not None:
-        return (leaf,)
+    if len(changes) == 1:
+        path, leaf = changes[0]
+        if leaf is not None:
+            for at in range(0, len(kept), LEAF_SIZE):
+                if kept.startswith(path, at):
+                    return _cut(kept[:at] + leaf + kept[at + LEAF_SIZE :])
+            if not kept:
+                return (leaf,)
     leaves = {
         kept[at : at + HASH_SIZE]: kept[at : at + LEAF_SIZE]
         for at in range(0, len(kept), LEAF_SIZE)
@@ -199,6 +204,13 @@ def _merged(kept: bytes, changes: Sequence[Change]) -> Sequence[bytes]:
         else:
             leaves[path] = leaf
     return sorted(leaves.values())
+
+
+def _cut(kept: bytes) -> Sequence[bytes]:
+    """Return the leaves of a run of them."""
+    if len(kept) == LEAF_SIZE:
+        return (kept,)
+    return [kept[at : at + LEAF_SIZE] for at in range(0, len(kept), LEAF_SIZE)]
 
 
 def _by_slot(changes: Sequence[Change], level: int) -> Iterable[tuple[int, Sequence[Change]]]:
