@@ -23,9 +23,13 @@ def stamp_of(height: int) -> bytes:
 
 
 class StateView:
-    """The state after one block; it stays as it is while later blocks are committed."""
+    """The state after one block; it stays as it is while later blocks are committed.
 
-    __slots__ = ("_latest", "_pages", "_reader", "_stamp", "height")
+    It holds a version of the store, so nothing in here may refer back to it: the version would stay
+    until Python looks for cycles, which is many blocks later.
+    """
+
+    __slots__ = ("_latest", "_reader", "_stamp", "height")
 
     def __init__(self, reader: Reader, height: int, latest: int) -> None:
         """Read the state after the block at height from a store whose latest block is given."""
@@ -33,12 +37,11 @@ class StateView:
         self._latest = latest
         self._reader = reader
         self._stamp = stamp_of(height)
-        self._pages = _Pages(self._page)
 
     @property
     def app_hash(self) -> bytes:
         """The root hash of the tree over this state."""
-        return tree.root(self._pages)
+        return tree.root(_Pages(self._page))
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none."""
@@ -52,7 +55,7 @@ class StateView:
 
     def prove(self, key: bytes) -> Proof:
         """Return the proof of what get(key) returns, against app_hash."""
-        return prove(self._pages, key)
+        return prove(_Pages(self._page), key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield every entry whose key begins with prefix, in ascending order of key."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Mapping
 
 import pytest
@@ -9,7 +11,7 @@ from dchat.kernel.merkle.tree import update
 from dchat.node.stores import undo
 from dchat.node.stores.backend import StoreDamaged
 from dchat.node.stores.view import PAGE, VALUE, StateView, stamp_of
-from tests.fakes.memory_store import MemoryStore
+from tests.fakes.memory_store import MemoryReader, MemoryStore
 
 Entries = dict[bytes, bytes | None]
 BEFORE: Entries = {b"a": b"1", b"b": b"1", b"c": b"1"}
@@ -64,6 +66,20 @@ def test_a_scan_under_a_prefix_leaves_out_the_rest() -> None:
     view = StateView(two_blocks(), 2, 2)
 
     assert [key for key, _ in view.scan(b"b")] == [b"b", b"bb"]
+
+
+def test_a_view_lets_go_of_its_version_with_its_last_reference() -> None:
+    reader = MemoryReader({})
+    gone = weakref.ref(reader)
+    view = StateView(reader, 1, 1)
+    view.prove(b"a")
+
+    gc.disable()
+    del reader, view
+    found = gone()
+    gc.enable()
+
+    assert found is None
 
 
 def test_a_log_with_a_hole_is_found_out() -> None:
