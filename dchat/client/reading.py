@@ -7,7 +7,7 @@ so a crash at any point repeats either all of it or nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, unique
 from hashlib import sha256
 
@@ -73,6 +73,7 @@ class _Decrypted:
 
 def read(store: Store, me: AccountId, arrived: Arrived, now_ms: EpochMs) -> Outcome:
     """Return what became of the envelope; everything that follows from it is on disk."""
+    arrived = _bounded(arrived, now_ms)
     digest = ciphertext_hash(arrived.ciphertext)
     with store.transaction():
         device = store.device()
@@ -104,6 +105,12 @@ def read_held(store: Store, me: AccountId, sender: AccountId, now_ms: EpochMs) -
                 outcome = Outcome(Verdict.REFUSED, sender, Fault.UNPROVED_SENDER)
         outcomes.append(outcome)
     return outcomes
+
+
+def _bounded(arrived: Arrived, now_ms: EpochMs) -> Arrived:
+    # The expiry is the relay's word; no message lives longer, and no disk keeps every number
+    latest = EpochMs(now_ms + contents.LIFE_MS + contents.SKEW_MS)
+    return replace(arrived, expires_at_ms=min(arrived.expires_at_ms, latest))
 
 
 def _open(device: Device, me: AccountId, ciphertext: bytes) -> Wrapped | None:
@@ -178,7 +185,9 @@ class _Reader:
 
     def _take(self, content: Content, decrypted: _Decrypted) -> Outcome:
         seen_id = sha256(b"dchat/seen/v1" + content.sender + content.id).digest()
-        is_new = not self._store.is_seen(seen_id)
+        # Ids are forgotten in time, texts are not: a writer may date an old id anew
+        is_kept = self._store.has_received(content.id, content.sender)
+        is_new = not is_kept and not self._store.is_seen(seen_id)
         # A replayed first message must not open a session: that of the fallback key opens always
         if is_new or decrypted.account is None:
             self._keep_step(content.sender, decrypted)

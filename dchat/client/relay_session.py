@@ -49,6 +49,8 @@ from relay.net.link import Link, LinkClosed
 ANSWER_TIMEOUT_S: Final = 20.0
 MAX_IN_FLIGHT: Final = 16
 PAGE_LIMIT: Final = 32
+MAX_WAIT_MS: Final = 3_600_000
+"""As long as a relay may make us wait: any recipient's relay names the number."""
 
 Said = TypeVar("Said", bound=Answer)
 
@@ -58,14 +60,14 @@ class RelayLost(RemoteProtocolError):
 
 
 class RelayRefused(RemoteProtocolError):
-    """The relay said no. Attributes: code -- see refusals.Refusal; retry_after_ms."""
+    """The relay said no. Attributes: code -- see refusals.Refusal; retry_after_ms, at most 1 h."""
 
     def __init__(self, refused: Refused) -> None:
         known = refused.code in tuple(Refusal)
         reason = EXPLANATIONS[Refusal(refused.code)] if known else f"code {refused.code}"
         super().__init__(reason)
         self.code = refused.code
-        self.retry_after_ms = refused.retry_after_ms
+        self.retry_after_ms = min(refused.retry_after_ms, MAX_WAIT_MS)
 
 
 class Pending:

@@ -269,6 +269,11 @@ class Store:
         found = self._database.row(_LETTERS + " WHERE m.id = ? AND m.outgoing = 1", message_id)
         return None if found is None else _letter(found)
 
+    def has_received(self, message_id: bytes, peer: AccountId) -> bool:
+        """Tell whether a text of that id by an account is kept."""
+        query = "SELECT 1 FROM messages WHERE id = ? AND peer = ? AND outgoing = 0"
+        return self._database.row(query, message_id, peer) is not None
+
     def history(self, peer: AccountId, limit: int) -> tuple[Letter, ...]:
         """Return the last texts exchanged with an account, the oldest first."""
         query = _LETTERS + " WHERE m.peer = ? ORDER BY m.number DESC LIMIT ?"

@@ -357,3 +357,39 @@ def test_each_text_is_kept_once_whatever_is_lost_repeated_or_out_of_order(
 
     texts = bob.store.history(alice.id, 1_000)[known:]
     assert [letter.body for letter in texts] == [str(n) for n in arriving]
+
+
+def test_a_relay_cannot_stop_a_reader_with_an_expiry_beyond_all_time(
+    alice: Person, bob: Person
+) -> None:
+    lied = replace(arrived(alice.write(bob, "hello")), expires_at_ms=EpochMs(2**64 - 1))
+
+    outcome = reading.read(bob.store, bob.id, lied, NOW)
+
+    assert outcome.verdict is Verdict.TAKEN
+
+
+def test_an_unknown_writers_envelope_is_held_whatever_its_expiry(
+    bob: Person, carol: Person
+) -> None:
+    carol.knows(bob)
+    lied = replace(arrived(carol.write(bob, "hello")), expires_at_ms=EpochMs(2**64 - 1))
+
+    outcome = reading.read(bob.store, bob.id, lied, NOW)
+
+    assert outcome.verdict is Verdict.HELD
+
+
+def test_a_message_kept_before_is_a_duplicate_even_when_its_id_is_forgotten(
+    alice: Person, bob: Person
+) -> None:
+    first = content(alice.id, bob.id)
+    bob.read(forged(alice, bob, first, bob.give_key()))
+    later = EpochMs(NOW + 30 * DAY_MS)
+    bob.store.prune(later)
+    again = forged(alice, bob, replace(first, sent_at_ms=later), bob.give_key())
+
+    outcome = reading.read(bob.store, bob.id, arrived(again), later)
+
+    assert outcome.verdict is Verdict.DUPLICATE
+    assert [letter.body for letter in bob.store.history(alice.id, 9)] == ["forged"]

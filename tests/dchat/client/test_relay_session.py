@@ -104,6 +104,13 @@ def test_any_other_receipt_is_not(receipt: Receipt) -> None:
         talk(deposit, lambda request: Custody(request.request_id, receipt))
 
 
+def test_a_wait_beyond_all_time_is_an_hour() -> None:
+    with pytest.raises(RelayRefused) as caught:
+        talk(deposit, lambda request: Refused(request.request_id, 19, "", 2**64 - 1))
+
+    assert caught.value.retry_after_ms == 3_600_000
+
+
 def test_a_refusal_says_why() -> None:
     with pytest.raises(RelayRefused, match="queue is full") as caught:
         talk(deposit, lambda request: Refused(request.request_id, 16, "", 700))
