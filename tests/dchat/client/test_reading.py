@@ -369,9 +369,8 @@ def test_a_relay_cannot_stop_a_reader_with_an_expiry_beyond_all_time(
     assert outcome.verdict is Verdict.TAKEN
 
 
-def test_an_unknown_writers_envelope_is_held_whatever_its_expiry(
-    bob: Person, carol: Person
-) -> None:
+def test_a_strangers_envelope_is_held_whatever_its_expiry(alice: Person, bob: Person) -> None:
+    carol = person("carol", alice.folder.parent / "carol")
     carol.knows(bob)
     lied = replace(arrived(carol.write(bob, "hello")), expires_at_ms=EpochMs(2**64 - 1))
 
