@@ -6,10 +6,12 @@ import ast
 import importlib
 import pkgutil
 import tomllib
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Found = TypeVar("Found")
 HOUSE = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((HOUSE / "pyproject.toml").read_text())
 PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -36,6 +38,11 @@ def tree(file: Path) -> ast.Module:
 def shown(file: Path) -> str:
     """A file's name as a person would type it from the root."""
     return str(file.relative_to(HOUSE))
+
+
+def offenders(files: Iterable[Path], find: Callable[[Path], Found]) -> dict[str, Found]:
+    """What `find` finds, by the names of the files where it finds something."""
+    return {shown(file): found for file in files if (found := find(file))}
 
 
 def is_docstring(statement: ast.stmt) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dchat.node.config import RelayConfig, Settings, ValidatorConfig, load
-from tests.house.rooms import HOUSE, shown
+from tests.house.rooms import HOUSE, offenders, shown
 
 READERS = ("README.md", "docs/users.md", "docs/relays.md", "docs/validators.md", "docs/cli.md")
 # Hosts that a file of ours may name: this machine, names for examples, our own, a placeholder ...
@@ -22,6 +22,7 @@ CITED = (
 )
 HOSTS = re.compile(rf"^({HERE}|{OURS}|{CITED})(:\S*)?$")
 MACHINE = re.compile(r"(?<![\w.])/(?:root|work|opt/wheels)/|(?<![\w.])/home/\w|(?<![\w.])/tmp/w/")
+BESIDE = re.compile(r"\.\./shared\b|(?<![\w-])shared/(?:vectors|notes|proto)")
 DEV_LOCK = "requirements-dev.lock"
 SELF = ("tests/house/test_docs.py",)
 # Texts of others that must stay word for word.
@@ -80,27 +81,26 @@ def test_a_settings_file_of_the_docs_is_accepted(
     assert load(model, tmp_path / "config.toml", {}, {})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=shown)
-def test_a_link_within_the_tree_leads_somewhere(page: Path) -> None:
+def broken_links(page: Path) -> list[str]:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
     inner = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-
-    assert [link for link in inner if not (page.parent / link).exists()] == []
-
-
-@pytest.mark.parametrize("file", FILES, ids=shown)
-def test_no_file_names_a_machine_of_ours(file: Path) -> None:
-    assert MACHINE.findall(read(file)) == []
+    return [link for link in inner if not (page.parent / link).exists()]
 
 
-@pytest.mark.parametrize("file", SHIPPED, ids=shown)
-def test_nothing_shipped_leans_on_what_lies_beside_the_tree(file: Path) -> None:
-    assert re.findall(r"\.\./shared\b|(?<![\w-])shared/(?:vectors|notes|proto)", read(file)) == []
+def test_a_link_within_the_tree_leads_somewhere() -> None:
+    assert offenders(PAGES, broken_links) == {}
 
 
-@pytest.mark.parametrize("file", FILES, ids=shown)
-def test_no_file_names_a_download_host(file: Path) -> None:
-    assert foreign_hosts(read(file)) == []
+def test_no_file_names_a_machine_of_ours() -> None:
+    assert offenders(FILES, lambda file: MACHINE.findall(read(file))) == {}
+
+
+def test_nothing_shipped_leans_on_what_lies_beside_the_tree() -> None:
+    assert offenders(SHIPPED, lambda file: BESIDE.findall(read(file))) == {}
+
+
+def test_no_file_names_a_download_host() -> None:
+    assert offenders(FILES, lambda file: foreign_hosts(read(file))) == {}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=shown)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.house.rooms import HOUSE, PACKAGES, PROJECT, modules, shown
@@ -29,6 +27,5 @@ def test_the_wheel_and_the_contracts_name_the_same_packages() -> None:
     assert sorted(PACKAGES) == sorted(CONTRACTS["root_packages"]) == tops
 
 
-@pytest.mark.parametrize("file", modules(*PACKAGES, "tests"), ids=shown)
-def test_no_file_is_named_after_nothing(file: Path) -> None:
-    assert file.stem not in NO_ROOM
+def test_no_file_is_named_after_nothing() -> None:
+    assert [shown(f) for f in modules(*PACKAGES, "tests") if f.stem in NO_ROOM] == []
