@@ -140,7 +140,7 @@ def load(path: Path) -> GenesisSettings:
         return parse(_toml(content))
     except OSError as fault:
         raise BadGenesisSettings(f"{path}: {fault.strerror}") from None
-    except (ValueError, DchatError) as fault:
+    except (ValueError, RecursionError, DchatError) as fault:
         raise BadGenesisSettings(f"{path}: {fault}") from None
 
 

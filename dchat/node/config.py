@@ -49,7 +49,10 @@ def _path(value: object) -> object:
         return value
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("must be a path, as text")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as fault:  # ~NAME of nobody
+        raise ValueError(str(fault)) from None
 
 
 def _list(value: object) -> object:

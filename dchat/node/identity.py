@@ -283,9 +283,12 @@ def _read_private(path: Path, limit: int) -> bytes:
     """The bytes of a regular file that only its owner can read. Raises: ValueError if longer."""
     # O_NONBLOCK: a pipe in the file's place must not hang the node
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
+    try:
         _check_private(path, os.fstat(descriptor))
-        content = file.read(limit + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise ValueError(f"it is longer than {limit} bytes")
     return content

@@ -92,8 +92,12 @@ class NetworkFile:
 
 def load_named(name: str) -> NetworkFile:
     """Return the network of `--network`, which names a file. Raises: NetworkMalformed."""
-    path = Path(name).expanduser()
-    if not path.exists():
+    try:
+        path = Path(name).expanduser()
+        is_there = path.exists()
+    except (OSError, RuntimeError) as fault:  # over-long, or ~NAME of nobody
+        raise NetworkMalformed(f"{name!r} names no file: {fault}") from None
+    if not is_there:
         raise NetworkMalformed(f"{name!r} is no network file, and no network is known by that name")
     return load(path)
 

@@ -69,7 +69,7 @@ def read_file(path: Path) -> dict[str, Value]:
         raise BadConfig(f"{path}: {fault.strerror}") from None
     except UnicodeDecodeError:
         raise BadConfig(f"{path}: not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:  # TOML's own, and numbers or depth past Python's
         raise BadConfig(f"{path}: {fault}") from None
     return {key: Value(raw, str(path)) for key, raw in _flatten(tables)}
 

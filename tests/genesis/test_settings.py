@@ -91,6 +91,7 @@ REFUSALS = [
     (TOP + VALIDATOR + ACCOUNT + "[chat]\nrcp = []\n", "chat.rcp is no known key"),
     (TOP + VALIDATOR + ACCOUNT + '[network]\ntrusting_period = "x"\n', "must be a number"),
     ("[", "genesis.toml"),
+    ("a = " + "[" * 100_000, "recursion"),
 ]
 
 

@@ -259,6 +259,11 @@ def test_a_validators_own_keys_are_checked(tmp_path: Path, line: str, reason: st
     assert reason in str(caught.value)
 
 
+def test_the_home_of_nobody_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="identity_file: could not determine home directory"):
+        relay(tmp_path, '[node]\nidentity_file = "~nosuchuser/id.json"\ndata_dir = "/d"\n')
+
+
 def test_what_is_missing_is_named_with_every_way_to_give_it() -> None:
     with pytest.raises(BadConfig) as caught:
         config.load(RelayConfig, None, {"node.data_dir": Path("/d")}, {})

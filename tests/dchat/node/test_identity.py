@@ -117,6 +117,11 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
         identity.load(tmp_path / "id.json")
 
 
+def test_a_folder_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(IdentityMalformed, match=f"{tmp_path} is not a regular file"):
+        identity.load(tmp_path)
+
+
 def changed(**fields: object) -> dict[str, object]:
     return {name: value for name, value in (PLAIN | fields).items() if value is not ...}
 

@@ -78,6 +78,12 @@ def test_network_is_found_by_its_path(file: Path) -> None:
     assert load_named(str(file)).name == "dev net"
 
 
+@pytest.mark.parametrize("name", ["~nosuchuser/network.toml", "n" * 300])
+def test_network_of_an_impossible_path_is_told(name: str) -> None:
+    with pytest.raises(NetworkMalformed, match="names no file"):
+        load_named(name)
+
+
 def test_network_of_an_unknown_name_is_told() -> None:
     with pytest.raises(NetworkMalformed, match="'mainnet' is no network file"):
         load_named("mainnet")

@@ -26,6 +26,8 @@ def test_a_file_gives_every_key_with_its_table(tmp_path: Path) -> None:
         (b"[node", "at end of document"),
         (b"a = 1\na = 2\n", "Cannot overwrite a value"),
         (b"\xff\xfe", "not UTF-8 text"),
+        (b"a = " + b"9" * 5_000, "Exceeds the limit"),
+        (b"a = " + b"[" * 100_000, "recursion"),
         (b"#" * ((1 << 20) + 1), "larger than 1048576 bytes"),
     ],
 )
