@@ -97,6 +97,7 @@ class Staged:
     base: _Committed
     writes: Mapping[bytes, bytes | None]
     replaced: Mapping[bytes, bytes | None]
+    pages: Mapping[bytes, bytes | None]
 
 
 class _CachedPages:
@@ -110,14 +111,15 @@ class _CachedPages:
         self.stamps: dict[bytes, bytes] = {}
 
     def get(self, page_key: bytes, /) -> bytes | None:
-        entry = self._cache.get(page_key)
-        if entry is None:
+        held = self._cache.get(page_key)
+        if held is None:
             entry = self._reader.get(PAGE + page_key)
             if entry is None:
                 return None
-            self._cache.put(page_key, entry)
-        self.stamps[page_key] = entry[:STAMP_SIZE]
-        return entry[STAMP_SIZE:]
+            held = (entry[:STAMP_SIZE], entry[STAMP_SIZE:])
+            self._cache.put(page_key, *held)
+        self.stamps[page_key], page = held
+        return page
 
 
 class Storage:
@@ -221,7 +223,7 @@ class Storage:
             undone = update.undo[key]
             changed[PAGE + key] = page if page is None else stamp + page
             replaced[PAGE + key] = undone if undone is None else pages.stamps[key] + undone
-        return Staged(height, update.root, committed, changed, replaced)
+        return Staged(height, update.root, committed, changed, replaced, update.pages)
 
     def commit(self, staged: Staged) -> None:
         """Make the staged state the latest one, on disk and in view; drop what is too old.
@@ -236,7 +238,7 @@ class Storage:
             self._backend.write(self._batch(staged, meta))
             memo = Memo(self._backend.snapshot(), staged.writes)
             self._committed = _Committed(meta, memo)
-            self._remember(staged.writes)
+            self._remember(stamp_of(staged.height), staged.pages)
 
     def close(self) -> None:
         """Release the store. Views of it must not be read any more."""
@@ -266,14 +268,12 @@ class Storage:
             ((_META, _META_SHAPE.encode(meta)),),
         )
 
-    def _remember(self, writes: Mapping[bytes, bytes | None]) -> None:
-        for name, page in writes.items():
-            if not name.startswith(PAGE):
-                continue
+    def _remember(self, stamp: bytes, pages: Mapping[bytes, bytes | None]) -> None:
+        for key, page in pages.items():
             if page is None:
-                self._cache.drop(name[1:])
+                self._cache.drop(key)
             else:
-                self._cache.put(name[1:], page)
+                self._cache.put(key, stamp, page)
 
 
 def _recover(backend: Backend) -> _Meta:

@@ -73,7 +73,9 @@ def slot_of(path: bytes, level: int) -> int:
 
 def leaves_at(page: bytes | bytearray, slot: int) -> int:
     """Return the offset of the first leaf that the page keeps for this slot or a later one."""
-    before = sum(page[:slot]) - OWN_PAGE * page.count(OWN_PAGE, 0, slot)
+    before = sum(page[:slot])
+    if before >= OWN_PAGE:
+        before -= OWN_PAGE * page.count(OWN_PAGE, 0, slot)
     return LEAVES_AT + LEAF_SIZE * before
 
 

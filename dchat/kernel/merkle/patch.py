@@ -18,6 +18,7 @@ from dchat.kernel.merkle.page import HEIGHT, OWN_PAGE, SLOT_HASH, SLOTS, leaves_
 
 _WHOLE: Final = b"\0"
 _SLOTS: Final = b"\1"
+_ONE_SLOT: Final = tuple(_SLOTS + (1 << slot).to_bytes(2, "big") for slot in range(SLOTS))
 
 
 def whole(before: bytes) -> bytes:
@@ -27,15 +28,22 @@ def whole(before: bytes) -> bytes:
 
 def of_slots(before: bytes, dirty: Sequence[int]) -> bytes:
     """Return the patch that undoes a change of the dirty slots, given ascending."""
+    if len(dirty) == 1:
+        return _ONE_SLOT[dirty[0]] + _slot(before, dirty[0])
     parts = [_SLOTS, sum([1 << slot for slot in dirty]).to_bytes(2, "big")]
-    for slot in dirty:
-        count = before[slot]
-        if count == OWN_PAGE:
-            parts += (before[slot : slot + 1], before[SLOT_HASH[slot]])
-        else:
-            start = leaves_at(before, slot)
-            parts += (before[slot : slot + 1], before[start : start + LEAF_SIZE * count])
+    parts += [_slot(before, slot) for slot in dirty]
     return b"".join(parts)
+
+
+def _slot(page: bytes, slot: int) -> bytes:
+    """Return what a slot is: its count, and its hash or its leaves."""
+    count = page[slot]
+    if count == OWN_PAGE:
+        return page[slot : slot + 1] + page[SLOT_HASH[slot]]
+    if not count:
+        return b"\0"
+    start = leaves_at(page, slot)
+    return page[slot : slot + 1] + page[start : start + LEAF_SIZE * count]
 
 
 def is_whole(patch: bytes) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 from dchat.kernel.errors import InvariantBroken
@@ -15,8 +16,8 @@ from dchat.kernel.merkle.hashing import (
     EMPTY_ROOT,
     HASH_SIZE,
     LEAF_SIZE,
+    LEAF_TAG,
     digest,
-    leaf_hash,
     subtree_hash,
 )
 from dchat.kernel.merkle.page import (
@@ -32,6 +33,7 @@ from dchat.kernel.merkle.page import (
     is_small,
     leaves_at,
     rehash,
+    slot_of,
 )
 
 # A change: the path of its key, and the new leaf or None to remove the old one.
@@ -137,6 +139,8 @@ class _Batch:
 
         What becomes of pages below it is noted.
         """
+        if len(changes) == 1:
+            return self._apply_one(key, before, changes)
         page = bytearray(before)
         dirty: list[int] = []
         for slot, group in _by_slot(changes, len(key)):
@@ -160,6 +164,30 @@ class _Batch:
         rehash(page, dirty)
         return bytes(page), dirty
 
+    def _apply_one(
+        self, key: bytes, before: bytes, changes: Sequence[Change]
+    ) -> tuple[bytes, Sequence[int]]:
+        """Do what `apply` does, for the one change that most pages see."""
+        slot = slot_of(changes[0][0], len(key))
+        was, own = before[slot], SLOT_HASH[slot]
+        at = end = LEAVES_AT
+        if was == OWN_PAGE:
+            count, leaves, top = self._descend(key + DIGITS[slot], changes)
+            if count != OWN_PAGE:
+                at = end = leaves_at(before, slot)
+        else:
+            at = leaves_at(before, slot)
+            end = at + LEAF_SIZE * was
+            count, leaves, top = self._settle(key + DIGITS[slot], before[at:end], changes)
+        if count == was and before.startswith(top, own.start):
+            return before, ()
+        page = bytearray(before)
+        page[at:end] = leaves
+        page[slot] = count
+        page[own] = top
+        rehash(page, (slot,))
+        return bytes(page), (slot,)
+
     def _descend(self, key: bytes, changes: Sequence[Change]) -> Slot:
         """Change a slot that has a page of its own; drop the page if few leaves remain."""
         before = self._pages.get(key)
@@ -176,7 +204,7 @@ class _Batch:
         """Change a slot whose leaves are kept in place; give it a page if they are too many."""
         leaves = _merged(kept, changes)
         if len(leaves) == 1:
-            return 1, leaves[0], leaf_hash(leaves[0])
+            return 1, leaves[0], sha256(LEAF_TAG + leaves[0]).digest()
         if len(leaves) <= MAX_KEPT:
             return len(leaves), b"".join(leaves), subtree_hash(leaves, HEIGHT * len(key))
         page, _ = self.apply(key, BLANK, [(leaf[:HASH_SIZE], leaf) for leaf in leaves])
@@ -216,8 +244,6 @@ def _cut(kept: bytes) -> Sequence[bytes]:
 def _by_slot(changes: Sequence[Change], level: int) -> Iterable[tuple[int, Sequence[Change]]]:
     """Return the changes of each slot, ascending."""
     byte, shift = level >> 1, 0 if level & 1 else 4
-    if len(changes) == 1:
-        return (((changes[0][0][byte] >> shift) & 15, changes),)
     groups: list[tuple[int, list[Change]]] = []
     last = -1
     group: list[Change] = []

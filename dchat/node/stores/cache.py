@@ -9,40 +9,46 @@ from dchat.node.stores.backend import Reader
 
 MAX_MEMO_BYTES: Final = 16 << 20
 
-# Beside the page itself: two byte-string heads, the name, a slot of the dictionary.
-ENTRY_BYTES: Final = 200
+# Beside the page itself: two byte-string heads, the name, the pair, a slot of the dictionary.
+ENTRY_BYTES: Final = 250
+
+# The height of the block that wrote a page, u64be, and the page.
+Stamped = tuple[bytes, bytes]
 
 
 class PageCache:
-    """Pages for the committer alone: the least recently used go first. Not thread-safe."""
+    """Pages for the committer alone: the least recently used go first. Not thread-safe.
+
+    Each is kept beside its stamp, so that nothing is copied where it is read.
+    """
 
     __slots__ = ("_pages", "limit_bytes", "used_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
-        self._pages: dict[bytes, bytes] = {}
+        self._pages: dict[bytes, Stamped] = {}
 
-    def get(self, name: bytes) -> bytes | None:
-        """Return the page and make it the most recently used one."""
+    def get(self, name: bytes) -> Stamped | None:
+        """Return the page with its stamp and make it the most recently used one."""
         page = self._pages.pop(name, None)
         if page is not None:
             self._pages[name] = page
         return page
 
-    def put(self, name: bytes, page: bytes) -> None:
+    def put(self, name: bytes, stamp: bytes, page: bytes) -> None:
         """Keep the page, dropping others until the bound holds."""
         self.drop(name)
-        self._pages[name] = page
+        self._pages[name] = (stamp, page)
         self.used_bytes += len(page) + ENTRY_BYTES
         while self.used_bytes > self.limit_bytes:
             self.drop(next(iter(self._pages)))
 
     def drop(self, name: bytes) -> None:
         """Forget the page, if it is there."""
-        page = self._pages.pop(name, None)
-        if page is not None:
-            self.used_bytes -= len(page) + ENTRY_BYTES
+        held = self._pages.pop(name, None)
+        if held is not None:
+            self.used_bytes -= len(held[1]) + ENTRY_BYTES
 
 
 class Memo:

@@ -4,13 +4,14 @@ from dchat.node.stores.cache import ENTRY_BYTES, Memo, PageCache
 from tests.fakes.memory_store import MemoryStore
 
 PAGE = bytes(1000)
+STAMP = bytes(8)
 
 
 def holding(*names: bytes) -> PageCache:
     """A cache with room for three pages, given these in turn."""
     cache = PageCache(3 * (len(PAGE) + ENTRY_BYTES))
     for name in names:
-        cache.put(name, PAGE)
+        cache.put(name, STAMP, PAGE)
     return cache
 
 
@@ -20,14 +21,14 @@ def test_a_page_is_kept_until_it_is_dropped() -> None:
 
     cache.drop(b"a")
 
-    assert (kept, cache.get(b"a"), cache.used_bytes) == (PAGE, None, 0)
+    assert (kept, cache.get(b"a"), cache.used_bytes) == ((STAMP, PAGE), None, 0)
 
 
 def test_the_least_recently_used_page_makes_room() -> None:
     cache = holding(b"a", b"b", b"c")
     cache.get(b"a")
 
-    cache.put(b"d", PAGE)
+    cache.put(b"d", STAMP, PAGE)
 
     assert [cache.get(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
         True,
@@ -46,7 +47,7 @@ def test_a_page_put_again_counts_once() -> None:
 def test_a_page_over_the_bound_is_not_kept() -> None:
     cache = holding(b"a")
 
-    cache.put(b"b", bytes(100_000))
+    cache.put(b"b", STAMP, bytes(100_000))
 
     assert (cache.get(b"b"), cache.used_bytes) == (None, 0)
 
