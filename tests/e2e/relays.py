@@ -19,6 +19,7 @@ from relay.core.messages import PROTOCOL
 from relay.net.address import parse_address
 from relay.net.host import open_host
 from relay.net.link import open_link
+from relay.net.stream import Stream
 from tests.fakes.mailbox_user import MailboxUser
 
 START_S = 60
@@ -79,13 +80,19 @@ def _facts(ready: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str
 
 
 @asynccontextmanager
-async def user_of(
-    relay: RelayProcess, inbox_seed: bytes = b"i" * 32, peer_seed: bytes = b"p" * 32
-) -> AsyncGenerator[MailboxUser]:
-    """Talk to the relay over libp2p while the block runs."""
+async def stream_of(relay: RelayProcess, peer_seed: bytes) -> AsyncGenerator[Stream]:
+    """Send the relay any bytes while the block runs."""
     address = parse_address(relay.address)
     assert address.peer_id is not None
     async with open_host(peer_seed) as host:
         await host.dial(address.peer_id, [address])
-        async with open_link(await host.open_stream(address.peer_id, PROTOCOL)) as link:
-            yield await MailboxUser.meet(link, inbox_seed)
+        yield await host.open_stream(address.peer_id, PROTOCOL)
+
+
+@asynccontextmanager
+async def user_of(
+    relay: RelayProcess, inbox_seed: bytes = b"i" * 32, peer_seed: bytes = b"p" * 32
+) -> AsyncGenerator[MailboxUser]:
+    """Talk to the relay over libp2p while the block runs."""
+    async with stream_of(relay, peer_seed) as stream, open_link(stream) as link:
+        yield await MailboxUser.meet(link, inbox_seed)
