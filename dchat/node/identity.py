@@ -309,12 +309,10 @@ def _write_new(path: Path, content: bytes) -> None:
     folder = path.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_folder(folder)
-    if path.is_symlink() or path.exists():
-        raise IdentityExists(f"{path} exists already and is left as it is")
     draft = folder / f".{path.name}.{secrets.token_hex(8)}"
     try:
         _write_synced(draft, content)
-        os.link(draft, path)  # unlike rename, refuses to replace a file made in the meantime
+        os.link(draft, path)  # unlike rename, refuses to replace a file, or a link to nowhere
     except FileExistsError as fault:
         raise IdentityExists(f"{path} exists already and is left as it is") from fault
     finally:
