@@ -99,6 +99,12 @@ def test_an_operator_error_gives_its_hint_and_status(
     assert fails(Unplugged("The relay\nis off.")) == Ran(42, "", told)
 
 
+def test_a_message_cannot_steer_the_terminal(fails: Callable[[BaseException], Ran]) -> None:
+    told = "dchat: error: off \\x1b[2J\ndchat: hint: plug it in\n"
+
+    assert fails(Unplugged("off \x1b[2J")).err == told
+
+
 def test_a_fault_inside_a_nursery_is_told_the_same(fails: Callable[[BaseException], Ran]) -> None:
     group = BaseExceptionGroup("nursery", [BaseExceptionGroup("inner", [Unplugged("off")])])
 
