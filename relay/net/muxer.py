@@ -21,6 +21,8 @@ from relay.net.wire import Wire
 
 MAX_PIECE: Final = 65519 - upstream.HEADER_SIZE
 """Payload bytes of one yamux frame, so that frame and header fill one Noise message exactly."""
+MAX_READ: Final = 64 * 1024
+"""Bytes asked for at once, by Stream and by whatever upstream still parses."""
 _CLOSED_CHECK_S: Final = 0.5
 
 
@@ -65,6 +67,16 @@ class FixedWindowStream(upstream.YamuxStream):
         self._window = size
         if size > 0:
             self._credit.unpark_all()
+
+    async def read(self, n: int | None = -1) -> bytes:
+        """Return up to `n` bytes, as upstream does.
+
+        Upstream asks for a whole message of the length that the peer announced, and gathers it:
+        more than MAX_READ at once is nobody's. Raises: MuxedStreamError.
+        """
+        if n is None or not 0 <= n <= MAX_READ:
+            raise MuxedStreamError(f"the peer announced a message of {n} bytes")
+        return await super().read(n)
 
     async def write(self, data: bytes) -> None:
         """Send all of `data` as the window allows.

@@ -88,6 +88,7 @@ class Upstream(BasicHost):
         raw = RawConnection(wire, initiator=dialled)
         secured = await self._upgrader.upgrade_security(raw, dialled, peer)
         await self._upgrader.muxer_multistream.select_transport(cast("RawConnection", secured))
+        wire.trust()
         return Muxer(secured, wire, self._limits)
 
     async def adopt(self, muxer: Muxer) -> None:

@@ -14,6 +14,8 @@ from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
 
 READ_AHEAD: Final = 64 * 1024
+MAX_UNTRUSTED: Final = 256 * 1024
+"""Bytes taken from a peer before `trust()`: more than any handshake and what follows at once."""
 
 
 class Wire(ReadWriteCloser):
@@ -24,6 +26,7 @@ class Wire(ReadWriteCloser):
         self._write_timeout_s = write_timeout_s
         self._lock = trio.Lock()
         self._ahead = memoryview(b"")
+        self._allowed: int | None = MAX_UNTRUSTED
         self.heard_at = trio.current_time()
 
     async def write(self, data: bytes) -> None:
@@ -43,6 +46,10 @@ class Wire(ReadWriteCloser):
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionClosedError("connection closed", transport="tcp") from error
+
+    def trust(self) -> None:
+        """Take any number of bytes from now on: the handshake is over, the muxer bounds them."""
+        self._allowed = None
 
     async def read(self, n: int | None = None) -> bytes:
         """Return 1 to `n` bytes, none at the end. Reads ahead: a system call per frame is dear.
@@ -65,7 +72,17 @@ class Wire(ReadWriteCloser):
         except trio.ClosedResourceError:
             return b""
         self.heard_at = trio.current_time()
+        self._count(len(received))
         return received
+
+    def _count(self, size: int) -> None:
+        # Multistream reads a message of whatever length the peer announces
+        if self._allowed is None:
+            return
+        self._allowed -= size
+        if self._allowed < 0:
+            self.abort()
+            raise ConnectionClosedError("too many bytes for a handshake", transport="tcp")
 
     async def close(self) -> None:
         """Close the socket."""

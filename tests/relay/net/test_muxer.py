@@ -63,6 +63,17 @@ async def test_a_frame_that_announces_more_than_the_bound_is_refused_unread() ->
 
 
 @in_trio
+async def test_no_message_longer_than_a_read_is_gathered_for_a_protocols_name() -> None:
+    async with relay() as host, attacker(host) as hostile:
+        stream = await hostile.open_stream()
+
+        await stream.write(b"\xff\xff\x7f")
+
+        with trio.fail_after(3):  # upstream's own deadline for a negotiation is five seconds
+            await until(lambda: stream.reset_received)
+
+
+@in_trio
 async def test_a_writer_gets_no_further_than_the_window_of_a_reader_who_does_not_read() -> None:
     async with relay() as host, connected(host) as client, trio.open_nursery() as nursery:
         stream = await client.open_stream(host.peer_id, HUNG)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 import trio
@@ -10,7 +11,7 @@ from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.io.trio import TrioTCPStream
 from trio.testing import MockClock
 
-from relay.net.wire import Wire
+from relay.net.wire import MAX_UNTRUSTED, Wire
 from tests.fakes.peers import in_trio
 
 MEGABYTE = bytes(range(256)) * 4096
@@ -148,3 +149,34 @@ def test_every_byte_read_moves_the_time_the_peer_was_heard() -> None:
         assert wire.heard_at == pytest.approx(7, abs=0.5)
 
     trio.run(main, clock=MockClock(autojump_threshold=0.05))
+
+
+@in_trio
+async def test_a_handshake_reads_no_more_than_its_bound_whatever_length_was_announced() -> None:
+    assert await read_of_a_flood(trusted=False) <= MAX_UNTRUSTED
+
+
+@in_trio
+async def test_a_trusted_peer_may_send_more() -> None:
+    assert await read_of_a_flood(trusted=True) > 2 * MAX_UNTRUSTED
+
+
+async def read_of_a_flood(*, trusted: bool) -> int:
+    """How many bytes come through of four times the bound."""
+    near, far = socket_pair()
+    wire, got = Wire(near, 15.0), 0
+    if trusted:
+        wire.trust()
+    async with near, far, trio.open_nursery() as nursery:
+        nursery.start_soon(flood, far)
+        with suppress(ConnectionClosedError):
+            while piece := await wire.read(1 << 40):
+                got += len(piece)
+        nursery.cancel_scope.cancel()
+    return got
+
+
+async def flood(stream: trio.SocketStream) -> None:
+    with suppress(trio.BrokenResourceError):
+        await stream.send_all(MEGABYTE)
+        await stream.send_eof()
