@@ -7,7 +7,7 @@ import stat
 import sys
 import termios
 from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TextIO
 
 import trio
@@ -75,7 +75,8 @@ async def piped_lines(source: int) -> AsyncGenerator[str]:
 
 async def _read_some(source: int) -> bytes:
     if not stat.S_ISREG(os.fstat(source).st_mode):
-        await trio.lowlevel.wait_readable(source)
+        with suppress(PermissionError):  # /dev/null and its like: always readable, never waited for
+            await trio.lowlevel.wait_readable(source)
     return os.read(source, MAX_LINE)
 
 

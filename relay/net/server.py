@@ -80,7 +80,8 @@ class Server:
             except* LinkClosed:
                 _log.debug("session_ended")
             except* RemoteProtocolError as faults:
-                _log.info("session_dropped", why=str(faults.exceptions[0]))
+                # Any stranger can cause it, as often as it likes: never at a level that is kept
+                _log.debug("session_dropped", why=str(faults.exceptions[0]))
 
     async def drain(self) -> None:
         """Refuse new requests, answer those under way, and return when every peer has left."""

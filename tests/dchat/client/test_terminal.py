@@ -51,6 +51,11 @@ def test_a_file_is_read_like_a_pipe(tmp_path: Path) -> None:
     assert lines == ["/balance", "/quit"]
 
 
+def test_no_input_at_all_ends_at_once() -> None:
+    with Path(os.devnull).open() as nothing:
+        assert trio.run(read_all, nothing.fileno()) == []
+
+
 def test_a_line_without_end_is_cut_and_never_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "MAX_LINE", 4)
 
