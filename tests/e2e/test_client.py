@@ -189,6 +189,7 @@ def test_two_people_chat_and_pay_in_line_mode(net: Net) -> None:
     bob.sees("#1 delivered")
     alice.types(f"/pay {stage.bob} 5")
     alice.sees(f"paid 5 DCHAT to {stage.bob} in block")
+    alice.sees("you hold 94.9")  # so the header that proves the payment is there for bob too
     bob.types("/balance")
     bob.sees("you hold 105 DCHAT, proved by block")
     alice.types("/msg nobody_here hi")
