@@ -222,7 +222,7 @@ async def test_a_writer_who_waits_for_the_window_wakes_when_the_connection_dies(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write)
-            await until(lambda: stream.send_window == 0)
+            await until(lambda: stream._credit.statistics().tasks_waiting == 1)
             await hostile.hang_up()
 
 
