@@ -39,7 +39,7 @@ test-fast *args:
 
 # real processes on free ports, and whatever takes more than two seconds
 test-slow *args:
-    pytest -q -m "slow or e2e" {{ args }}
+    pytest -q -n 2 --dist loadfile -m "slow or e2e" {{ args }}
 
 # one file or folder, or all tests
 test *args:
