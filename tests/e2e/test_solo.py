@@ -91,9 +91,9 @@ def test_a_refused_transaction_gets_its_code_over_rpc(open_chain: Open, machine:
 
 
 def test_block_bounds_of_the_genesis_are_in_force(open_chain: Open) -> None:
-    block: Json = open_chain(CURRENCY).rpc("consensus_params", height="1")["consensus_params"]["block"]
+    answer = open_chain(CURRENCY).rpc("consensus_params", height="1")
 
-    assert block == {"max_bytes": "10485760", "max_gas": "1000000"}
+    assert answer["consensus_params"]["block"] == {"max_bytes": "10485760", "max_gas": "1000000"}
 
 
 def test_a_killed_application_restarts_and_the_chain_goes_on(open_chain: Open) -> None:
