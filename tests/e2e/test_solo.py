@@ -17,7 +17,7 @@ from dchat.kernel import accounts, codec, tx
 from dchat.kernel.ids import Amount, ChainId
 from dchat.kernel.machine import Machine
 from dchat.kernel.merkle.proof import Proof, verify
-from tests.e2e.solo import Json, Solo
+from tests.e2e.solo import Solo
 from tests.fakes.consensus import genesis_bytes
 from tests.fakes.memory import ALICE, BOB, FUNDS, Person, envelope
 
