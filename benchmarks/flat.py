@@ -7,13 +7,13 @@ one JSON object: bytes on disk after each twentieth of the run, in MiB.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 from random import Random
 
+from benchmarks.report import finish
 from benchmarks.tree import commit, disk_bytes, fill, key
 from dchat.node.storage import BACKENDS, Storage
 
@@ -29,7 +29,18 @@ def main() -> None:
     words = sys.argv[1:]
     blocks = next((int(word) for word in words if word.isdigit()), BLOCKS)
     chosen = [word for word in words if word in BACKENDS] or sorted(BACKENDS)
-    print(json.dumps({"name": "flat", "mib": {name: run(name, blocks) for name in chosen}}))
+    mib = {name: run(name, blocks) for name in chosen}
+    end, half = (sum(sizes[at] for sizes in mib.values()) for at in (-1, MARKS // 2 - 1))
+    report: dict[str, object] = {
+        "name": "flat",
+        "value": end,
+        "unit": f"MiB on disk after {blocks} blocks, all backends named",
+        "peer": "the same after half of the blocks",
+        "peer_value": half,
+        "ratio": round(end / half, 3),
+        "mib": mib,
+    }
+    finish(report, write_baseline=False)
 
 
 def run(backend: str, blocks: int) -> list[int]:

@@ -11,26 +11,22 @@ from nothing to the first answer: dial, handshake, stream. The last line is one 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import trio
 
+from benchmarks.report import finish
 from relay.net.address import Address, PeerId, parse_address
 from relay.net.host import open_host
 from relay.net.link import Link, LinkClosed, open_link
 from relay.net.stream import Stream, StreamClosed
 
-BASELINE = Path(__file__).with_name("baselines") / "link.json"
 COUNT = "/bench/count"
 ECHO = "/bench/echo"
 UNDER_WAY = 64
@@ -54,15 +50,7 @@ def main() -> None:
     with other_side() as (relay, *ports):
         places = parse_address(relay), [int(port) for port in ports]
         measured = trio.run(compare, *places, args.frames, bytes(args.size))
-    figures = measured | {
-        "frame_bytes": args.size,
-        "machine": f"{os.cpu_count()} CPUs, {platform.machine()}",
-        "python": platform.python_version(),
-    }
-    if args.write_baseline:
-        BASELINE.parent.mkdir(exist_ok=True)
-        BASELINE.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
+    finish({**measured, "frame_bytes": args.size}, write_baseline=args.write_baseline)
 
 
 @contextmanager
@@ -95,8 +83,16 @@ async def compare(relay: Address, ports: list[int], frames: int, body: bytes) ->
     figures = {name: round(median(values), 1) for name, values in results.items()}
     for name, value in figures.items():
         print(f"{name:24} {value:12,.1f}")
-    ratio = figures["link_frames_per_s"] / figures["tcp_frames_per_s"]
-    return {**figures, "link_of_tcp": round(ratio, 3)}
+    ours, peer = figures["link_frames_per_s"], figures["tcp_frames_per_s"]
+    return {
+        "name": "link",
+        "value": ours,
+        "unit": "frames/s, one way",
+        "peer": "a bare TCP socket with the same framing",
+        "peer_value": peer,
+        "ratio": round(ours / peer, 3),
+        **figures,
+    }
 
 
 async def one(opener: Opener, body: bytes) -> float:

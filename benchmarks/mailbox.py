@@ -12,9 +12,6 @@ last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import secrets
 import tempfile
 import time
@@ -25,6 +22,7 @@ from pathlib import Path
 import trio
 from prometheus_client import CollectorRegistry
 
+from benchmarks.report import finish
 from dchat.node import log
 from dchat.node.clock import SystemClock
 from relay.core.desk import Desk
@@ -40,7 +38,6 @@ from relay.net.store import Store
 from tests.fakes.links import link_pair
 from tests.fakes.mailbox_user import MailboxUser
 
-BASELINE = Path(__file__).with_name("baselines") / "mailbox.json"
 FREE = Rate(per_minute=10**9, burst=10**9)
 LIMITS = Limits(
     max_queue_size=10**6, max_queue_bytes=10**11, requests=FREE, traffic=FREE, max_meters=64
@@ -63,20 +60,18 @@ def main() -> None:
     print(f"raw     {raw:8,.0f} inserts/s in batches of {MAX_BATCH}")
     print(f"relay   {deposits:8,.0f} deposits/s receipted, {deposits / raw:.2f} of raw")
     print(f"pull    {pulls:8,.0f} envelopes/s read and acknowledged")
-    figures = {
-        "raw_inserts_per_s": round(raw),
-        "deposits_per_s": round(deposits),
-        "of_raw": round(deposits / raw, 3),
+    figures: dict[str, object] = {
+        "name": "mailbox",
+        "value": round(deposits),
+        "unit": "deposits/s with a durable receipt",
+        "peer": "raw SQLite inserts in the same group commits",
+        "peer_value": round(raw),
+        "ratio": round(deposits / raw, 3),
         "pulled_per_s": round(pulls),
         "deposits": args.deposits,
         "clients": args.clients,
-        "machine": f"{os.cpu_count()} CPUs, {platform.machine()}",
-        "python": platform.python_version(),
     }
-    if args.write_baseline:
-        BASELINE.parent.mkdir(exist_ok=True)
-        BASELINE.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
+    finish(figures, write_baseline=args.write_baseline)
 
 
 def measure_raw(path: Path, count: int) -> float:

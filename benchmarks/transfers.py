@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from abci_currency.txs import transfer
 from benchmarks import flood
+from benchmarks.report import finish
 from dchat.kernel import accounts, genesis, params, signing, tx
 from dchat.kernel.ids import Amount, ChainId, Cost, Height, Nonce
 from tests.e2e.solo import Json, Solo
@@ -35,7 +35,6 @@ ASYNC_LANES = 4
 ASYNC_BATCH = 100
 SYNC_LANES = 200
 COST = Cost(200)
-BASELINE = Path(__file__).with_name("baselines") / "transfers.json"
 PROFILE = {
     "timeout_commit": '"1s"',
     "size": "200000",
@@ -75,10 +74,7 @@ def main() -> None:
         for peer in ("kvstore", "dchat"):
             txs = _transfers(count, lanes) if peer == "dchat" else _pairs(count, lanes)
             results[f"{peer}-{method}"] = _run(peer, method, txs)
-    report = _report(results)
-    if chosen.write_baseline:
-        BASELINE.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report))
+    finish(_report(results), write_baseline=chosen.write_baseline)
 
 
 def _run(peer: str, method: str, lanes: Sequence[Sequence[bytes]]) -> Figures:
@@ -242,7 +238,7 @@ def _spent(solo: Solo) -> list[Json]:
     return [record for record in records if record.get("event") == "time_spent"]
 
 
-def _report(results: dict[str, Figures]) -> Json:
+def _report(results: dict[str, Figures]) -> dict[str, object]:
     """The async run is the headline; sync stands beside it."""
     ours, peer = results["dchat-async"].per_s, results["kvstore-async"].per_s
     return {
@@ -256,17 +252,7 @@ def _report(results: dict[str, Figures]) -> Json:
         "sync_peer_value": round(results["kvstore-sync"].per_s),
         "sync_ratio": round(results["dchat-sync"].per_s / results["kvstore-sync"].per_s, 3),
         "longest_gap_s": results["dchat-async"].longest_gap_s,
-        "machine": _machine(),
     }
-
-
-def _machine() -> str:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{os.cpu_count()} cores, {models[0] if models else platform.machine()}"
 
 
 if __name__ == "__main__":

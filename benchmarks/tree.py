@@ -12,9 +12,6 @@ does `node_hash_us`, what a hash of a node costs there at that moment: a changed
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -27,6 +24,7 @@ from pathlib import Path
 from random import Random
 from statistics import median, quantiles
 
+from benchmarks.report import finish
 from dchat.kernel.codec import pack
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, node_hash
 from dchat.node.storage import BACKENDS, StateView, Storage
@@ -44,14 +42,14 @@ Changes = dict[bytes, bytes | None]
 
 def main() -> None:
     """Measure at every number of leaves named on the command line."""
-    words = sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word != "--write-baseline"]
     backend = next((word for word in words if word in BACKENDS), "leveldb")
     counts = [int(word.replace("_", "")) for word in words if word not in BACKENDS]
     report: dict[str, object] = {}
     for leaves in counts or DEFAULT_LEAVES:
         report = measure(leaves, backend)
         print(", ".join(f"{name} {value}" for name, value in report.items()))
-    print(json.dumps(report))
+    finish(report, write_baseline="--write-baseline" in sys.argv)
 
 
 def measure(leaves: int, backend: str) -> dict[str, object]:
@@ -83,7 +81,6 @@ def measure(leaves: int, backend: str) -> dict[str, object]:
             "build_s": round(built_s, 1),
             "disk_bytes_a_leaf": disk_bytes(Path(place)) // leaves,
             **memory_mib(),
-            "machine": machine(),
         }
         storage.close()
     return figures
@@ -203,16 +200,6 @@ def _status() -> Iterator[tuple[str, int]]:
         name, _, value = line.partition(":")
         if value.endswith("kB"):
             yield name, int(value.split()[0])
-
-
-def machine() -> str:
-    """Return the number of cores and their model."""
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{os.cpu_count()} cores, {models[0] if models else platform.machine()}"
 
 
 if __name__ == "__main__":
