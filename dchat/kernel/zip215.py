@@ -42,18 +42,6 @@ def verify_vote(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def is_weak_key(public_key: bytes) -> bool:
-    """Return whether the key is anything but the one encoding of a point of prime order.
-
-    Such keys are refused at registration: an honest generator never makes one, anybody can sign
-    for a small-order one, and one with a small-order part slows down every check of its votes.
-    """
-    point = _decode(public_key) if len(public_key) == KEY_SIZE else None
-    if point is None or _encode(point) != public_key:
-        return True
-    return _same(point, _IDENTITY) or not _same(_multiply(_ORDER, point), _IDENTITY)
-
-
 def _verify_cofactored(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Check [8][S]B == [8]R + [8][k]A, where k hashes the encodings as they came."""
     key, commitment = _decode(public_key), _decode(signature[:KEY_SIZE])
@@ -86,12 +74,6 @@ def _recover_x(y: int) -> int | None:
         return root
     root = root * _ROOT_OF_MINUS_ONE % _P
     return root if root * root % _P == square else None
-
-
-def _encode(point: _Point) -> bytes:
-    inverse = pow(point[2], -1, _P)
-    x, y = point[0] * inverse % _P, point[1] * inverse % _P
-    return (y | (x & 1) << _SIGN_BIT).to_bytes(KEY_SIZE, "little")
 
 
 def _add(p: _Point, q: _Point) -> _Point:
