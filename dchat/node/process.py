@@ -12,7 +12,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ from dchat.node import log
 from dchat.node.abci import serve
 from dchat.node.app import Node
 from dchat.node.bell import Bell
-from dchat.node.requests import HANDLERS
+from dchat.node.requests import HANDLERS, Handler
 from dchat.node.stats import Totals, timed
-from dchat.node.storage import BACKENDS, Storage
-from dchat.node.stores.backend import Tuning
+from dchat.node.storage import BACKENDS, DEFAULT_KEEP, Storage
+from dchat.node.stores.backend import Backend, Tuning
 
 DONE: Final = 0
 DATABASE_SHARE: Final = 8
@@ -46,6 +46,18 @@ class Options:
     log_level: str
     json_logs: bool
     stats: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the process is put together from; tests that break it on purpose put in others."""
+
+    handlers: Mapping[str, Handler]
+    backends: Mapping[str, Callable[[Path, Tuning], Backend]]
+    keep: int
+
+
+REAL: Final = Parts(HANDLERS, BACKENDS, DEFAULT_KEEP)
 
 
 def parse(machine: Machine, args: Sequence[str]) -> Options:
@@ -105,12 +117,12 @@ def main(machine: Machine) -> None:
     sys.exit(run(machine, sys.argv[1:]))
 
 
-def run(machine: Machine, args: Sequence[str]) -> int:
+def run(machine: Machine, args: Sequence[str], parts: Parts = REAL) -> int:
     """Serve until a signal says stop; the exit status. Our own faults propagate."""
     options = parse(machine, args)
     try:
         log.configure(log.settings(options.log_level, os.environ, json_logs=options.json_logs))
-        _serve(machine, options)
+        _serve(machine, options, parts)
     except OperatorError as fault:
         print(f"dchat: error: {fault}", file=sys.stderr)  # noqa: T201 - the log may not be set up
         if fault.hint:
@@ -119,22 +131,18 @@ def run(machine: Machine, args: Sequence[str]) -> int:
     return DONE
 
 
-def _storage(options: Options) -> Storage:
-    return Storage.open(
-        options.data_dir,
-        options.backend,
-        tuning=options.tuning,
-        page_cache_bytes=options.page_cache_bytes,
-    )
+def _storage(options: Options, parts: Parts) -> Storage:
+    backend = parts.backends[options.backend](options.data_dir, options.tuning)
+    return Storage.over(backend, parts.keep, options.page_cache_bytes)
 
 
-def _serve(machine: Machine, options: Options) -> None:
+def _serve(machine: Machine, options: Options, parts: Parts) -> None:
     logger = log.get(__name__).bind(chain=machine.name)
     totals = Totals()
-    handlers = timed(HANDLERS, totals) if options.stats else HANDLERS
+    handlers = timed(parts.handlers, totals) if options.stats else parts.handlers
     with (
         Bell() as stop,
-        closing(_storage(options)) as storage,
+        closing(_storage(options, parts)) as storage,
     ):
         stop.on(signal.SIGTERM, signal.SIGINT)
         logger.info("application_started", height=storage.height, app_hash=storage.app_hash.hex())
