@@ -1,4 +1,5 @@
-"""Answers to ABCI Query: a state key under `/store`, a machine's own paths, a code for the rest.
+"""Answers to ABCI Query: a state key under `/store`, the modules' fingerprints under `/roots`, a
+machine's own paths, a code for the rest.
 
 An answer's height H is that of the block whose execution left the state; the app hash that a
 proof leads to stands in the header of block H + 1.
@@ -16,11 +17,13 @@ from dchat.kernel.merkle.proof import PROOF_TYPE
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import proof_pb2
 from dchat.node.storage import HeightUnavailable, StateView, Storage
+from dchat.node.stores.roots import ROOTS
 
 CODESPACE: Final = "dchat"
 
 MAX_KEY_BYTES: Final = 1024
 MAX_DATA_BYTES: Final = 64 * 1024
+_NO_BLOCK: Final = "no block is committed yet"
 _SHOWN: Final = 80
 """Characters of a foreign path that an answer repeats."""
 
@@ -49,6 +52,8 @@ def answer(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.R
         path = request.path.decode(errors="replace")
         if path == "/store" or path.startswith("/store/"):
             return _stored(storage, request)
+        if path == "/roots":
+            return _roots(storage, request)
         return _computed(machine, storage, path, request)
     except QueryRefused as refusal:
         return pb.ResponseQuery(code=refusal.code, log=str(refusal), codespace=CODESPACE)
@@ -68,12 +73,26 @@ def _stored(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
     return response
 
 
+def _roots(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
+    if request.prove:
+        raise QueryRefused(QueryCode.NO_PROOF, "fingerprints are not part of the app hash")
+    if request.data:
+        raise QueryRefused(QueryCode.BAD_DATA, "/roots takes no data")
+    try:
+        height, found = storage.roots_at(request.height)
+    except HeightUnavailable as fault:
+        raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, str(fault)) from None
+    if not height:
+        raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, _NO_BLOCK)
+    return pb.ResponseQuery(value=ROOTS.encode(found), height=height)
+
+
 def _computed(
     machine: Machine, storage: Storage, path: str, request: pb.RequestQuery
 ) -> pb.ResponseQuery:
     query = machine.queries.get(path)
     if query is None:
-        known = ", ".join(("/store", *sorted(machine.queries)))
+        known = ", ".join(("/store", "/roots", *sorted(machine.queries)))
         raise QueryRefused(QueryCode.UNKNOWN_PATH, f"no path {path[:_SHOWN]!r}; known are {known}")
     if request.prove:
         raise QueryRefused(QueryCode.NO_PROOF, "only /store answers with a proof")
@@ -94,5 +113,5 @@ def _view(storage: Storage, height: int) -> StateView:
     except HeightUnavailable as fault:
         raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, str(fault)) from None
     if view.height == 0:
-        raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, "no block is committed yet")
+        raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, _NO_BLOCK)
     return view

@@ -4,6 +4,7 @@
     "v" | key        u64be height | value    of a state key, latest version
     "p" | name       u64be height | page     of the authenticated tree, latest version
     "u" | ...        the undo log of the last blocks (`stores/undo.py`)
+    "r" ...          a fingerprint of each module, for finding faults (`stores/roots.py`)
 
 A block's writes reach the disk in one synced batch, so after a crash the store holds the state
 before or after it. The height in front is that of the block that wrote the entry: an older
@@ -13,7 +14,7 @@ Source: ADR 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,7 +25,8 @@ from dchat.kernel.codec import U64, CodecError, Fixed, Record, Text, unpack_arra
 from dchat.kernel.errors import DchatError, LocalProtocolError
 from dchat.kernel.merkle import tree
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE
-from dchat.node.stores import leveldb, rocksdb, sqlite, undo
+from dchat.kernel.roots import Change, advance, compute, listed, table_of
+from dchat.node.stores import leveldb, rocksdb, roots, sqlite, undo
 from dchat.node.stores.backend import (
     Backend,
     Reader,
@@ -34,6 +36,7 @@ from dchat.node.stores.backend import (
     Write,
 )
 from dchat.node.stores.cache import Memo, PageCache
+from dchat.node.stores.roots import Recorded, Roots
 from dchat.node.stores.view import PAGE, STAMP_SIZE, VALUE, StateView, stamp_of
 
 FORMAT: Final = "dchat-state"
@@ -86,6 +89,7 @@ class _Committed:
 
     meta: _Meta
     reader: Reader
+    recorded: Recorded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +102,7 @@ class Staged:
     writes: Mapping[bytes, bytes | None]
     replaced: Mapping[bytes, bytes | None]
     pages: Mapping[bytes, bytes | None]
+    recorded: Recorded
 
 
 class _CachedPages:
@@ -126,11 +131,12 @@ class Storage:
     """The committed state of one chain. Views may be read from any thread at any time."""
 
     def __init__(self, backend: Backend, meta: _Meta, keep: int, page_cache_bytes: int) -> None:
+        recorded = _recorded(backend, meta)
         self._backend = backend
         self._keep = keep
         self._cache = PageCache(page_cache_bytes)
         self._changing = Lock()
-        self._committed = _Committed(meta, Memo(backend.snapshot()))
+        self._committed = _Committed(meta, Memo(backend.snapshot()), recorded)
 
     @staticmethod
     def open(
@@ -196,6 +202,22 @@ class Storage:
             raise HeightUnavailable(height, meta.oldest, meta.height)
         return StateView(committed.reader, height, meta.height)
 
+    def roots_at(self, height: int) -> tuple[int, Roots]:
+        """Return the height and its modules' fingerprints after that block, 0 for the latest.
+
+        They are kept for more heights than states are. Raises: HeightUnavailable, StoreDamaged.
+        """
+        committed = self._committed
+        latest = committed.meta.height
+        oldest = committed.recorded.oldest(latest)
+        wanted = height or latest
+        if not oldest <= wanted <= latest:
+            raise HeightUnavailable(height, oldest, latest)
+        try:
+            return wanted, roots.find(committed.reader, committed.recorded, wanted)
+        except CodecError as fault:
+            raise StoreDamaged(f"fingerprints of height {height} are damaged: {fault}") from None
+
     def stage(self, height: int, writes: Mapping[bytes, bytes | None]) -> Staged:
         """Return the state after the next block; nothing is written.
 
@@ -212,18 +234,22 @@ class Storage:
         stamp = stamp_of(height)
         changed: dict[bytes, bytes | None] = {}
         replaced: dict[bytes, bytes | None] = {}
+        moved: list[Change] = []
         get = committed.reader.get
         for key, value in writes.items():
             name = VALUE + key
             old = get(name)
-            if value != (old if old is None else old[STAMP_SIZE:]):
+            before = old if old is None else old[STAMP_SIZE:]
+            if value != before:
                 changed[name] = value if value is None else stamp + value
                 replaced[name] = old
+                moved.append((key, before, value))
         for key, page in update.pages.items():
             undone = update.undo[key]
             changed[PAGE + key] = page if page is None else stamp + page
             replaced[PAGE + key] = undone if undone is None else pages.stamps[key] + undone
-        return Staged(height, update.root, committed, changed, replaced, update.pages)
+        recorded = _moved(committed, height, update.root, moved)
+        return Staged(height, update.root, committed, changed, replaced, update.pages, recorded)
 
     def commit(self, staged: Staged) -> None:
         """Make the staged state the latest one, on disk and in view; drop what is too old.
@@ -237,7 +263,7 @@ class Storage:
             meta = self._next_meta(staged)
             self._backend.write(self._batch(staged, meta))
             memo = Memo(self._backend.snapshot(), staged.writes)
-            self._committed = _Committed(meta, memo)
+            self._committed = _Committed(meta, memo, staged.recorded)
             self._remember(stamp_of(staged.height), staged.pages)
 
     def close(self) -> None:
@@ -261,9 +287,11 @@ class Storage:
             for height in range(before.oldest + 1, meta.oldest + 1)
             for key in undo.keys_of(staged.base.reader, height)
         )
+        base = staged.base
         return chain(
             staged.writes.items(),
             record if before.height else (),
+            roots.writes(base.reader, staged.height, base.recorded, staged.recorded),
             ((key, None) for key in outdated),
             ((_META, _META_SHAPE.encode(meta)),),
         )
@@ -295,6 +323,29 @@ def _recover(backend: Backend) -> _Meta:
             f" {meta.app_hash.hex()}, its tree has {root.hex()}"
         )
     return meta
+
+
+def _recorded(backend: Backend, meta: _Meta) -> Recorded:
+    """Return the fingerprints of the latest state, made anew from it where none are recorded.
+
+    Raises: StoreUnusable.
+    """
+    if not meta.height:
+        return Recorded(0, Roots(meta.app_hash, ()))
+    found = roots.load(backend, meta.height, meta.app_hash)
+    if found is None:
+        table = compute(StateView(backend, meta.height, meta.height).scan(b""))
+        found = Recorded(meta.height, Roots(meta.app_hash, listed(table)))
+        roots.renew(backend, found)
+    return found
+
+
+def _moved(base: _Committed, height: int, app_hash: bytes, changes: Sequence[Change]) -> Recorded:
+    """Return the fingerprints after the block that makes these changes."""
+    before = base.recorded
+    table = advance(table_of(before.latest.modules), changes)
+    since = before.since if base.meta.height else height
+    return Recorded(since, Roots(app_hash, listed(table)))
 
 
 def _decode(data: bytes, where: str) -> _Meta:

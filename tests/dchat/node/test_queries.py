@@ -17,6 +17,7 @@ from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.queries import MAX_DATA_BYTES, MAX_KEY_BYTES, PROOF_TYPE, QueryCode
 from dchat.node.storage import Storage
+from dchat.node.stores.roots import ROOTS
 from tests.fakes.consensus import Consensus
 from tests.fakes.memory import ALICE, BOB, CAROL, FUNDS, signed
 
@@ -97,7 +98,7 @@ def test_an_unknown_path_has_its_code_and_names_the_known_ones(chain: Consensus,
     answer = chain.query(path)
 
     assert answer.code == QueryCode.UNKNOWN_PATH
-    assert "known are /store, /params" in answer.log
+    assert "known are /store, /roots, /params" in answer.log
 
 
 def test_a_long_path_is_not_repeated_in_full(chain: Consensus) -> None:
@@ -142,9 +143,58 @@ def test_a_query_sees_no_block_that_is_not_committed(chain: Consensus) -> None:
     assert chain.query("/store", BOBS_KEY) == before
 
 
+def test_fingerprints_come_with_the_app_hash_of_the_state_they_are_of(chain: Consensus) -> None:
+    app_hash = chain.block().app_hash
+    answer = chain.query("/roots")
+    found = ROOTS.decode(answer.value)
+
+    assert (answer.code, answer.height, found.app_hash) == (0, 3, app_hash)
+    assert [(root.module, root.entries) for root in found.modules] == [
+        ("account", 2),
+        ("chain", 1),
+        ("params", 1),
+        ("supply", 1),
+    ]
+
+
+def test_fingerprints_of_an_older_height_are_the_older_ones(chain: Consensus) -> None:
+    before, after = (ROOTS.decode(chain.query("/roots", height=at).value) for at in (1, 2))
+
+    assert [one == other for one, other in zip(before.modules, after.modules, strict=True)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "height", "prove", "code"),
+    [
+        (b"x", 0, False, QueryCode.BAD_DATA),
+        (b"", 0, True, QueryCode.NO_PROOF),
+        (b"", 3, False, QueryCode.HEIGHT_UNAVAILABLE),
+        (b"", -1, False, QueryCode.HEIGHT_UNAVAILABLE),
+    ],
+)
+def test_a_question_for_fingerprints_that_has_no_answer_has_its_code(
+    chain: Consensus, data: bytes, height: int, prove: bool, code: QueryCode
+) -> None:
+    assert chain.query("/roots", data, height, prove=prove).code == code
+
+
+def test_before_the_first_block_there_are_no_fingerprints(tmp_path: Path) -> None:
+    with closing(Storage.open(tmp_path / "fresh")) as storage:
+        answer = Consensus(Node(MACHINE, storage)).query("/roots")
+
+    assert answer.code == QueryCode.HEIGHT_UNAVAILABLE
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    path=st.one_of(st.text(max_size=40), st.sampled_from(["/store", "/store/x", "/params"])),
+    path=st.one_of(
+        st.text(max_size=40), st.sampled_from(["/store", "/store/x", "/roots", "/params"])
+    ),
     data=st.binary(max_size=64),
     height=st.integers(-(2**63), 2**63 - 1),
     prove=st.booleans(),
