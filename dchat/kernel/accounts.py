@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from dchat.kernel import amounts, bech32m, codec
 from dchat.kernel.errors import InsufficientFunds, OperatorError
@@ -31,6 +31,10 @@ class Account:
     nonce: Nonce
     """What the next transaction must carry."""
     balance: Amount
+
+    def encode(self) -> bytes:
+        """Return the record as the state keeps it."""
+        return _SHAPE.encode(self)
 
 
 EMPTY: Final = Account(b"", 0, Nonce(0), Amount(0))
@@ -81,8 +85,11 @@ def key(account: AccountId) -> bytes:
 
 def load(state: State, account: AccountId) -> Account:
     """Return the record, an empty one for an account never seen."""
-    found = state.get(key(account))
-    return EMPTY if found is None else _SHAPE.decode_own(found)
+    at = key(account)
+    found = state.peek(at) if isinstance(state, Draft) else state.get(at)
+    if isinstance(found, bytes):
+        return _SHAPE.decode_own(found)
+    return cast("Account | None", found) or EMPTY  # nothing else is put as a record there
 
 
 def decode(record: bytes) -> Account:
@@ -92,7 +99,7 @@ def decode(record: bytes) -> Account:
 
 def save(draft: Draft, account: AccountId, record: Account) -> None:
     """Write the record."""
-    draft.put(key(account), _SHAPE.encode(record))
+    draft.put(key(account), record)
 
 
 def credit(draft: Draft, account: AccountId, amount: Amount) -> None:

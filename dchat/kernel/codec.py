@@ -90,19 +90,19 @@ def _check(raw: object, depth: int) -> Raw:
         case int() if 0 <= raw <= MAX_U64:
             return raw
         case str():
-            return _check_text(raw)
+            _encoded(raw)
+            return raw
         case list() | tuple() if depth > 0:
             return [_check(part, depth - 1) for part in as_array(cast("object", raw))]
         case _:
             raise CodecError(f"{type(raw).__name__} is no allowed value here")
 
 
-def _check_text(raw: str) -> str:
+def _encoded(text: str) -> bytes:
     try:
-        raw.encode()
+        return text.encode()
     except UnicodeEncodeError:
         raise CodecError("text with a lone surrogate") from None
-    return raw
 
 
 class Shape(Generic[T]):
@@ -141,36 +141,34 @@ class AnyShape(Protocol):
         ...
 
 
-class _U64(Shape[int]):
-    def lower(self, value: int) -> Raw:
-        return self.lift(value)
+class _Plain(Shape[T]):
+    """A shape whose values msgpack takes as they are: to lower one is to look at its bounds."""
 
+    def lower(self, value: T) -> Raw:
+        """Return value. Raises: CodecError if it is out of bounds."""
+        return cast("Raw", self.lift(value))
+
+
+class _U64(_Plain[int]):
     def lift(self, raw: object) -> int:
         if type(raw) is not int or not 0 <= raw <= MAX_U64:
             raise CodecError(f"expected an unsigned 64-bit integer, got {type(raw).__name__}")
         return raw
 
 
-class _Bool(Shape[bool]):
-    def lower(self, value: bool) -> Raw:  # noqa: FBT001  # the value is the point
-        return self.lift(value)
-
+class _Bool(_Plain[bool]):
     def lift(self, raw: object) -> bool:
         if type(raw) is not bool:
             raise CodecError(f"expected a boolean, got {type(raw).__name__}")
         return raw
 
 
-class Blob(Shape[bytes]):
+class Blob(_Plain[bytes]):
     """A byte string of at most `most` bytes."""
 
     def __init__(self, most: int, least: int = 0) -> None:
         self._most = most
         self._least = least
-
-    def lower(self, value: bytes) -> Raw:
-        """Return value. Raises: CodecError if its length is out of bounds."""
-        return self.lift(value)
 
     def lift(self, raw: object) -> bytes:
         """Return raw if it is a byte string within the bounds. Raises: CodecError."""
@@ -188,21 +186,17 @@ class Fixed(Blob):
         super().__init__(size, size)
 
 
-class Text(Shape[str]):
+class Text(_Plain[str]):
     """UTF-8 text of at most `most` bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
 
-    def lower(self, value: str) -> Raw:
-        """Return value. Raises: CodecError if it is too long."""
-        return self.lift(value)
-
     def lift(self, raw: object) -> str:
         """Return raw if it is text within the bound. Raises: CodecError."""
         if type(raw) is not str:
             raise CodecError(f"expected text, got {type(raw).__name__}")
-        if len(raw) > self._most or len(_check_text(raw).encode()) > self._most:
+        if len(_encoded(raw)) > self._most:
             raise CodecError(f"text over {self._most} bytes")
         return raw
 
@@ -237,15 +231,16 @@ class Record(Shape[T]):
         self._make = make
         self._shapes = dict(shapes)
         self._lifts = tuple(shape.lift for shape in shapes.values())
-        self._flat = not any(isinstance(shape, ListOf | Record) for shape in shapes.values())
+        self._flat = all(isinstance(shape, _Plain) for shape in shapes.values())
+        self._lowers = tuple((name, _lower_of(shape)) for name, shape in shapes.items())
 
     def lower(self, value: T) -> Raw:
         """Return the raw fields. Raises: CodecError naming the field that is out of bounds."""
         raw: list[Raw] = []
         name = ""
         try:
-            for name, shape in self._shapes.items():
-                raw.append(shape.lower(getattr(value, name)))
+            for name, lower in self._lowers:
+                raw.append(lower(getattr(value, name)))
         except CodecError as fault:
             raise CodecError(f"{name}: {fault}") from None
         return raw
@@ -261,6 +256,12 @@ class Record(Shape[T]):
         """Return the dataclass in bytes that encode() wrote; plain fields need no second look."""
         raw = _unpackb(data)
         return self._make(*as_array(raw)) if self._flat else self.lift(raw)
+
+
+def _lower_of(shape: AnyShape) -> Callable[[Never], Raw]:
+    """Return shape.lower, or what it comes down to."""
+    plain = isinstance(shape, _Plain)
+    return cast("Callable[[Never], Raw]", shape.lift) if plain else shape.lower
 
 
 def as_array(raw: object) -> Sequence[object]:

@@ -38,6 +38,7 @@ BASE_COST: Final = Cost(120)
 """Cost units of decoding, one signature check and the sender's record."""
 _BYTES_PER_COST: Final = 16
 _FREE: Final = Cost(0)
+_NOTHING: Final = Amount(0)
 
 T = TypeVar("T")
 
@@ -109,7 +110,7 @@ class TxFamily(Protocol):
 
 
 def _nothing(_: object) -> Amount:
-    return Amount(0)
+    return _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +238,10 @@ class _Runner:
         check_least_cost(signed)
         check_envelope(envelope, self._rules, self._context)
         check_sender(envelope, sender)
-        check_nonce(envelope, sender.nonce, sender.balance)
+        check_nonce(envelope, sender)
         if verify:
             tx.verify(signed)
-        accounts.save(draft, envelope.sender, _charged(sender, envelope))
+        accounts.save(draft, envelope.sender, charged(sender, envelope))
 
     def _run(self, draft: Draft, signed: SignedTx, known: Checked | None) -> Outcome:
         envelope, block = signed.envelope, self._context
@@ -256,12 +257,13 @@ class _Runner:
         return Outcome(0, "", wanted, checked.cost, events)
 
 
-def _charged(sender: Account, envelope: tx.Envelope) -> Account:
+def charged(sender: Account, envelope: tx.Envelope, spent: Amount = _NOTHING) -> Account:
+    """Return the sender's record after nonce and fee, and as much of spent as is there."""
     return Account(
         envelope.public_key,
         sender.key_version,
         Nonce(sender.nonce + 1),
-        Amount(sender.balance - envelope.fee),
+        Amount(max(0, sender.balance - envelope.fee - spent)),
     )
 
 
@@ -325,12 +327,12 @@ def check_sender(envelope: tx.Envelope, sender: Account) -> None:
         raise WeakKey("small order or not canonical")
 
 
-def check_nonce(envelope: tx.Envelope, due: Nonce, funds: Amount) -> None:
+def check_nonce(envelope: tx.Envelope, sender: Account) -> None:
     """Return if the nonce is due and the fee covered. Raises: NonceMismatch, CannotPayFee."""
-    if envelope.nonce != due:
-        raise NonceMismatch(have=envelope.nonce, need=due)
-    if funds < envelope.fee:
-        raise CannotPayFee(have=funds, need=envelope.fee)
+    if envelope.nonce != sender.nonce:
+        raise NonceMismatch(have=envelope.nonce, need=sender.nonce)
+    if sender.balance < envelope.fee:
+        raise CannotPayFee(have=sender.balance, need=envelope.fee)
 
 
 def describe(refusal: TxRejected) -> str:

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from dchat.kernel import accounts, params, tx
+from dchat.kernel.accounts import Account
 from dchat.kernel.errors import PoolFull, TxRejected
-from dchat.kernel.ids import AccountId, Amount, Nonce
+from dchat.kernel.ids import AccountId
 from dchat.kernel.machine import (
     BlockContext,
     Checked,
     Machine,
     Outcome,
     Verified,
+    charged,
     check_body,
     check_envelope,
     check_nonce,
@@ -32,7 +34,6 @@ from dchat.kernel.params import Params
 from dchat.kernel.store import State
 
 MAX_REMEMBERED: Final = 200_000
-_NOTHING: Final = Amount(0)
 
 
 class Pool:
@@ -43,7 +44,7 @@ class Pool:
         self._most = most
         self._verified: dict[bytes, Checked] = {}
         self._before_commit: dict[bytes, Checked] = {}
-        self._waiting: dict[AccountId, tuple[Nonce, Amount]] = {}
+        self._senders: dict[AccountId, Account] = {}
         self._rules: Params | None = None
 
     @property
@@ -59,15 +60,15 @@ class Pool:
         known = self._before_commit.pop(raw, None)
         try:
             checked = known or self._decode(raw)
-            envelope = checked.signed.envelope
-            place = self._place(state, checked, context)
+            sender = self._place(state, checked, context)
             if known is None:
                 tx.verify(checked.signed)
         except TxRejected as refusal:
             return Outcome(refusal.code, describe(refusal))
-        self._waiting[envelope.sender] = place
+        envelope = checked.signed.envelope
+        self._senders[envelope.sender] = sender
         self._verified[raw] = checked
-        return Outcome(0, cost_wanted=envelope.cost_limit)
+        return Outcome(0, "", envelope.cost_limit)
 
     def commit(self, included: Sequence[bytes]) -> None:
         """Forget what a block has carried and what waited; rechecks bring back what still waits."""
@@ -75,7 +76,7 @@ class Pool:
             self._verified.pop(raw, None)
         self._before_commit = self._verified
         self._verified = {}
-        self._waiting.clear()
+        self._senders.clear()
         self._rules = None
 
     def _decode(self, raw: bytes) -> Checked:
@@ -83,14 +84,13 @@ class Pool:
             raise PoolFull(f"{self._most} transactions are waiting")
         return check_body(self._machine, tx.decode(raw))
 
-    def _place(self, state: State, checked: Checked, context: BlockContext) -> tuple[Nonce, Amount]:
-        """Return the sender's next nonce and spending once this one waits. Raises: TxRejected."""
+    def _place(self, state: State, checked: Checked, context: BlockContext) -> Account:
+        """Return what is left of the sender's account once this one waits. Raises: TxRejected."""
         envelope = checked.signed.envelope
         if self._rules is None:
             self._rules = params.load(state)
         check_envelope(envelope, self._rules, context)
-        sender = accounts.load(state, envelope.sender)
+        sender = self._senders.get(envelope.sender) or accounts.load(state, envelope.sender)
         check_sender(envelope, sender)
-        due, spent = self._waiting.get(envelope.sender, (sender.nonce, _NOTHING))
-        check_nonce(envelope, due, Amount(max(0, sender.balance - spent)))
-        return Nonce(due + 1), Amount(spent + envelope.fee + checked.prepared.spends)
+        check_nonce(envelope, sender)
+        return charged(sender, envelope, checked.prepared.spends)

@@ -18,22 +18,38 @@ class State(Protocol):
         ...
 
 
+class Record(Protocol):
+    """A frozen value that knows its one encoding."""
+
+    def encode(self) -> bytes:
+        """Return the bytes that the state keeps."""
+        ...
+
+
 class Draft:
-    """Copy-on-write view of a state: reads see earlier writes, dropping it undoes them."""
+    """Copy-on-write view of a state: reads see earlier writes, dropping it undoes them.
+
+    What a block writes many times over, such as an account, is put as a record and encoded once.
+    """
 
     __slots__ = ("_base", "_writes")
 
     def __init__(self, base: State) -> None:
         self._base = base
-        self._writes: dict[bytes, bytes | None] = {}
+        self._writes: dict[bytes, bytes | Record | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at key, own writes first."""
+        return _encoded(self.peek(key))
+
+    def peek(self, key: bytes) -> bytes | Record | None:
+        """Return what was put at key, or the value that the committed state has there."""
         if key in self._writes:
             return self._writes[key]
-        return self._base.get(key)
+        base = self._base
+        return base.peek(key) if isinstance(base, Draft) else base.get(key)
 
-    def put(self, key: bytes, value: bytes) -> None:
+    def put(self, key: bytes, value: bytes | Record) -> None:
         """Write value at key, in this draft only."""
         self._writes[key] = value
 
@@ -52,7 +68,7 @@ class Draft:
                 below = next(theirs, None)
             if below is not None and below[0] == key:
                 below = next(theirs, None)
-            value = self._writes[key]
+            value = _encoded(self._writes[key])
             if value is not None:
                 yield key, value
         while below is not None:
@@ -61,7 +77,7 @@ class Draft:
 
     def writes(self) -> Mapping[bytes, bytes | None]:
         """Return what this draft changes: a value, or None for a removal."""
-        return self._writes
+        return {key: _encoded(value) for key, value in self._writes.items()}
 
     def fork(self) -> Draft:
         """Return an empty draft on top of this one."""
@@ -69,4 +85,8 @@ class Draft:
 
     def merge(self, child: Draft) -> None:
         """Take over everything that child, a fork of this draft, has written."""
-        self._writes.update(child.writes())
+        self._writes.update(child._writes)
+
+
+def _encoded(value: bytes | Record | None) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else value.encode()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +11,14 @@ from tests.fakes.memory import MemoryState
 keys = st.binary(min_size=1, max_size=2)
 entries = st.dictionaries(keys, st.binary(max_size=2), max_size=8)
 changes = st.dictionaries(keys, st.none() | st.binary(max_size=2), max_size=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    text: bytes
+
+    def encode(self) -> bytes:
+        return b"note:" + self.text
 
 
 def drafted(base: MemoryState | Draft, writes: dict[bytes, bytes | None]) -> Draft:
@@ -56,3 +66,28 @@ def test_a_dropped_fork_leaves_nothing(
     drafted(draft.fork(), writes)
 
     assert (draft.writes(), list(draft.scan(b""))) == ({}, sorted(before.items()))
+
+
+@given(keys, st.binary(max_size=2))
+def test_a_record_reads_as_its_bytes_and_comes_back_as_it_was_put(key: bytes, text: bytes) -> None:
+    note, draft = Note(text), Draft(MemoryState())
+
+    draft.put(key, note)
+
+    assert (draft.get(key), draft.writes()) == (note.encode(), {key: note.encode()})
+    assert list(draft.scan(b"")) == [(key, note.encode())]
+    assert draft.fork().peek(key) is note
+
+
+def test_a_committed_value_is_peeked_at_as_bytes_through_every_fork() -> None:
+    assert Draft(MemoryState({b"k": b"v"})).fork().fork().peek(b"k") == b"v"
+
+
+def test_a_record_is_taken_over_by_a_merge() -> None:
+    note, draft = Note(b"x"), Draft(MemoryState())
+    child = draft.fork()
+    child.put(b"k", note)
+
+    draft.merge(child)
+
+    assert draft.peek(b"k") is note
