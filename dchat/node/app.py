@@ -33,11 +33,12 @@ from dchat.kernel.machine import (
     run_block,
 )
 from dchat.kernel.pool import Pool
+from dchat.kernel.queries import QueryCode
 from dchat.kernel.store import Draft, State
 from dchat.node import queries
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import params_pb2
-from dchat.node.queries import CODESPACE, QueryCode
+from dchat.node.queries import CODESPACE
 from dchat.node.storage import Staged, Storage
 
 APP_VERSION: Final = 1

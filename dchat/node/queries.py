@@ -1,5 +1,5 @@
-"""Answers to ABCI Query: a state key under `/store`, the modules' fingerprints under `/roots`, a
-machine's own paths, a code for the rest.
+"""Answers to ABCI Query: a state key under `/store`, pages of keys under `/entries`, the modules'
+fingerprints under `/roots`, a machine's own paths, a code for the rest.
 
 An answer's height H is that of the block whose execution left the state; the app hash that a
 proof leads to stands in the header of block H + 1.
@@ -7,13 +7,16 @@ proof leads to stands in the header of block H + 1.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from dchat.kernel.codec import CodecError
 from dchat.kernel.ids import Height
 from dchat.kernel.machine import Machine
 from dchat.kernel.merkle.proof import PROOF_TYPE
+from dchat.kernel.queries import LISTING, MAX_KEY_BYTES, PAGE, QueryCode, page
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import proof_pb2
 from dchat.node.storage import HeightUnavailable, StateView, Storage
@@ -21,21 +24,12 @@ from dchat.node.stores.roots import ROOTS
 
 CODESPACE: Final = "dchat"
 
-MAX_KEY_BYTES: Final = 1024
 MAX_DATA_BYTES: Final = 64 * 1024
+MAX_PROVED_ENTRIES: Final = 25
+"""In a page with proofs: each proof of an old height takes up to 3 ms."""
 _NO_BLOCK: Final = "no block is committed yet"
 _SHOWN: Final = 80
 """Characters of a foreign path that an answer repeats."""
-
-
-class QueryCode(IntEnum):
-    """Why a query has no answer; frozen like the codes of transactions, 900 to 999 are ours."""
-
-    UNKNOWN_PATH = 900
-    HEIGHT_UNAVAILABLE = 901
-    BAD_DATA = 902
-    NO_PROOF = 903
-    NOT_SERVED = 904
 
 
 class QueryRefused(Exception):
@@ -49,14 +43,19 @@ class QueryRefused(Exception):
 def answer(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
     """The value asked for, or the code that says why not; nothing an outsider sends can raise."""
     try:
-        path = request.path.decode(errors="replace")
-        if path == "/store" or path.startswith("/store/"):
-            return _stored(storage, request)
-        if path == "/roots":
-            return _roots(storage, request)
-        return _computed(machine, storage, path, request)
+        return _answer(machine, storage, request)
     except QueryRefused as refusal:
         return pb.ResponseQuery(code=refusal.code, log=str(refusal), codespace=CODESPACE)
+    except CodecError as fault:
+        return pb.ResponseQuery(code=QueryCode.BAD_DATA, log=str(fault), codespace=CODESPACE)
+
+
+def _answer(machine: Machine, storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
+    if len(request.data) > MAX_DATA_BYTES:
+        raise QueryRefused(QueryCode.BAD_DATA, f"more than {MAX_DATA_BYTES} bytes of data")
+    path = request.path.decode(errors="replace")
+    own = _OWN.get("/store" if path.startswith("/store/") else path)
+    return own(storage, request) if own else _computed(machine, storage, path, request)
 
 
 def _stored(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
@@ -68,9 +67,25 @@ def _stored(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
     view = _view(storage, request.height)
     response = pb.ResponseQuery(key=key, value=view.get(key), height=view.height)
     if request.prove:
-        proof = proof_pb2.ProofOp(type=PROOF_TYPE, key=key, data=view.prove(key).encode())
-        response.proof_ops.ops.append(proof)
+        response.proof_ops.ops.append(_proof(view, key))
     return response
+
+
+def _listed(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
+    """A page of entries; with `prove` a proof of each, in the same order."""
+    listing = LISTING.decode(request.data)
+    if request.prove:
+        listing = replace(listing, limit=min(listing.limit, MAX_PROVED_ENTRIES))
+    view = _view(storage, request.height)
+    found = page(view, listing)
+    response = pb.ResponseQuery(value=PAGE.encode(found), height=view.height)
+    if request.prove:
+        response.proof_ops.ops.extend(_proof(view, entry.key) for entry in found.entries)
+    return response
+
+
+def _proof(view: StateView, key: bytes) -> proof_pb2.ProofOp:
+    return proof_pb2.ProofOp(type=PROOF_TYPE, key=key, data=view.prove(key).encode())
 
 
 def _roots(storage: Storage, request: pb.RequestQuery) -> pb.ResponseQuery:
@@ -92,18 +107,12 @@ def _computed(
 ) -> pb.ResponseQuery:
     query = machine.queries.get(path)
     if query is None:
-        known = ", ".join(("/store", "/roots", *sorted(machine.queries)))
+        known = ", ".join((*_OWN, *sorted(machine.queries)))
         raise QueryRefused(QueryCode.UNKNOWN_PATH, f"no path {path[:_SHOWN]!r}; known are {known}")
     if request.prove:
-        raise QueryRefused(QueryCode.NO_PROOF, "only /store answers with a proof")
-    if len(request.data) > MAX_DATA_BYTES:
-        raise QueryRefused(QueryCode.BAD_DATA, f"more than {MAX_DATA_BYTES} bytes of data")
+        raise QueryRefused(QueryCode.NO_PROOF, "only /store and /entries answer with proofs")
     view = _view(storage, request.height)
-    try:
-        value = query(view, request.data)
-    except CodecError as fault:
-        raise QueryRefused(QueryCode.BAD_DATA, str(fault)) from None
-    return pb.ResponseQuery(value=value, height=view.height)
+    return pb.ResponseQuery(value=query(view, request.data), height=view.height)
 
 
 def _view(storage: Storage, height: int) -> StateView:
@@ -115,3 +124,8 @@ def _view(storage: Storage, height: int) -> StateView:
     if view.height == 0:
         raise QueryRefused(QueryCode.HEIGHT_UNAVAILABLE, _NO_BLOCK)
     return view
+
+
+_OWN: Final[Mapping[str, Callable[[Storage, pb.RequestQuery], pb.ResponseQuery]]] = (
+    MappingProxyType({"/store": _stored, "/entries": _listed, "/roots": _roots})
+)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dchat.kernel.errors import REFUSALS, TxRejected
-from dchat.node.queries import QueryCode
+from dchat.kernel.queries import QueryCode
 from relay.core.refusals import Refusal
 from tests.house.rooms import load_rooms
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from dchat.kernel.merkle import patch, tree
@@ -15,6 +16,8 @@ VALUE: Final = b"v"
 PAGE: Final = b"p"
 # What every entry begins with: the height of the block that wrote it, u64be.
 STAMP_SIZE: Final = 8
+WINDOW: Final = 64
+"""Entries that a scan from a key on reads at a time."""
 
 
 def stamp_of(height: int) -> bytes:
@@ -60,12 +63,31 @@ class StateView:
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield every entry whose key begins with prefix, in ascending order of key."""
         start, stop = VALUE + prefix, prefix_end(VALUE + prefix)
+        older = self._replaced(start, stop)
+        for name, entry in _overlaid(self._reader.entries(start, stop), older):
+            yield name[len(VALUE) :], entry[STAMP_SIZE:]
+
+    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield what scan(prefix) does behind the key `after`, read a window at a time.
+
+        For taking a few: the undo log is searched for one window's keys, not for the whole prefix.
+        """
+        stop = prefix_end(VALUE + prefix)
+        start = VALUE + max(prefix, after + b"\0" if after else b"")
+        while start < stop:
+            window = list(islice(self._reader.entries(start, stop), WINDOW))
+            end = stop if len(window) < WINDOW else window[-1][0] + b"\0"
+            for name, entry in _overlaid(iter(window), self._replaced(start, end)):
+                yield name[len(VALUE) :], entry[STAMP_SIZE:]
+            start = end
+
+    def _replaced(self, start: bytes, stop: bytes) -> Mapping[bytes, bytes | None]:
+        """Return what newer blocks replaced in start <= name < stop, as it was at this height."""
         older: dict[bytes, bytes | None] = {}
         for height in range(self.height + 1, self._latest + 1):
             for name, old in undo.between(self._reader, height, start, stop):
                 older.setdefault(name, old)
-        for name, entry in _overlaid(self._reader.entries(start, stop), older):
-            yield name[len(VALUE) :], entry[STAMP_SIZE:]
+        return older
 
     def _page(self, page_key: bytes) -> bytes | None:
         """Return the page as it was: patches lead back to it from the latest one."""

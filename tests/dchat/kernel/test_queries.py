@@ -1,10 +1,120 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dchat.kernel import params, queries
-from dchat.kernel.queries import BadQuery
+from dchat.kernel.queries import (
+    MAX_PAGE_BYTES,
+    MAX_PAGE_ENTRIES,
+    BadQuery,
+    Entry,
+    Listing,
+    Page,
+    check_page,
+    page,
+)
 from tests.fakes.memory import MemoryState
+
+
+class Ledger(MemoryState):
+    """A state that can be read on from any key."""
+
+    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return (entry for entry in self.scan(prefix) if entry[0] > after)
+
+
+def pages(state: Ledger, prefix: bytes, limit: int) -> Iterator[Page]:
+    """Every page of a listing, each asked for by the last key of the one before."""
+    found = page(state, Listing(prefix, limit=limit))
+    yield found
+    while found.more:
+        found = page(state, Listing(prefix, found.entries[-1].key, limit))
+        yield found
+
+
+@given(
+    st.dictionaries(st.binary(min_size=1, max_size=3), st.binary(max_size=2), max_size=30),
+    st.binary(max_size=1),
+    st.integers(1, 9),
+)
+def test_all_pages_together_are_the_scan(
+    state: dict[bytes, bytes], prefix: bytes, limit: int
+) -> None:
+    ledger = Ledger(state)
+
+    found = list(pages(ledger, prefix, limit))
+
+    assert [(e.key, e.value) for page in found for e in page.entries] == list(ledger.scan(prefix))
+    assert {len(page.entries) for page in found[:-1]} <= {limit}
+    assert found[-1].entries or len(found) == 1
+
+
+@given(st.dictionaries(st.binary(min_size=1, max_size=3), st.binary(max_size=2), max_size=30))
+def test_every_page_passes_its_own_check(state: dict[bytes, bytes]) -> None:
+    listing = Listing(b"", limit=7)
+
+    check_page(listing, page(Ledger(state), listing))
+
+
+def test_more_than_a_page_may_hold_is_cut_off() -> None:
+    state = Ledger({b"%04d" % number: b"" for number in range(MAX_PAGE_ENTRIES + 1)})
+
+    found = page(state, Listing(b"", limit=2**64 - 1))
+
+    assert (len(found.entries), found.more) == (MAX_PAGE_ENTRIES, True)
+
+
+def test_a_page_ends_before_it_is_too_large() -> None:
+    state = Ledger(dict.fromkeys((b"a", b"b", b"c"), bytes(MAX_PAGE_BYTES // 2 - 1)))
+
+    found = page(state, Listing(b""))
+
+    assert ([entry.key for entry in found.entries], found.more) == ([b"a", b"b"], True)
+
+
+def test_an_entry_larger_than_a_page_comes_alone() -> None:
+    state = Ledger({b"a": bytes(MAX_PAGE_BYTES + 1), b"b": b""})
+
+    found = page(state, Listing(b""))
+
+    assert ([entry.key for entry in found.entries], found.more) == ([b"a"], True)
+
+
+def test_a_listing_goes_on_behind_a_key_that_has_gone() -> None:
+    state = Ledger({b"a": b"1", b"c": b"1"})
+
+    assert page(state, Listing(b"", after=b"b")).entries == (Entry(b"c", b"1"),)
+
+
+def test_a_page_of_nothing_is_refused() -> None:
+    with pytest.raises(BadQuery, match="at least 1"):
+        page(Ledger(), Listing(b"", limit=0))
+
+
+A, B, C = (Entry(key, b"1") for key in (b"xa", b"xb", b"xc"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "more"),
+    [
+        ((B, A), False),
+        ((A, A), False),
+        ((Entry(b"ya", b"1"),), False),
+        ((Entry(b"x", b"1"),), False),
+        ((A, B, C), False),
+        ((), True),
+    ],
+    ids=["order", "twice", "elsewhere", "before", "too many", "empty with more"],
+)
+def test_a_page_that_answers_another_question_is_refused(
+    entries: tuple[Entry, ...], more: bool
+) -> None:
+    with pytest.raises(BadQuery):
+        check_page(Listing(b"x", b"x", 2), Page(entries, more))
 
 
 def test_params_answers_the_parameters_in_force() -> None:

@@ -12,10 +12,11 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from dchat.kernel import accounts, params
 from dchat.kernel.ids import Amount
-from dchat.kernel.merkle.proof import Proof, verify
+from dchat.kernel.merkle.proof import PROOF_TYPE, Proof, verify
+from dchat.kernel.queries import LISTING, MAX_KEY_BYTES, PAGE, Listing, QueryCode
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
-from dchat.node.queries import MAX_DATA_BYTES, MAX_KEY_BYTES, PROOF_TYPE, QueryCode
+from dchat.node.queries import MAX_DATA_BYTES, MAX_PROVED_ENTRIES
 from dchat.node.storage import Storage
 from dchat.node.stores.roots import ROOTS
 from tests.fakes.consensus import Consensus
@@ -98,7 +99,7 @@ def test_an_unknown_path_has_its_code_and_names_the_known_ones(chain: Consensus,
     answer = chain.query(path)
 
     assert answer.code == QueryCode.UNKNOWN_PATH
-    assert "known are /store, /roots, /params" in answer.log
+    assert "known are /store, /entries, /roots, /params" in answer.log
 
 
 def test_a_long_path_is_not_repeated_in_full(chain: Consensus) -> None:
@@ -183,6 +184,49 @@ def test_a_question_for_fingerprints_that_has_no_answer_has_its_code(
     assert chain.query("/roots", data, height, prove=prove).code == code
 
 
+def test_a_page_holds_the_entries_under_a_prefix_in_order(chain: Consensus) -> None:
+    answer = chain.query("/entries", LISTING.encode(Listing(accounts.SPACE)))
+    found = PAGE.decode(answer.value)
+
+    assert (answer.code, answer.height, found.more) == (0, 2, False)
+    assert [entry.key for entry in found.entries] == sorted(
+        accounts.key(x.id) for x in (ALICE, BOB)
+    )
+    assert not answer.proof_ops.ops
+
+
+def test_every_entry_of_a_page_can_have_its_proof(chain: Consensus) -> None:
+    answer = chain.query("/entries", LISTING.encode(Listing(b"")), prove=True)
+    app_hash = chain.block().app_hash
+    found = PAGE.decode(answer.value).entries
+    ops = answer.proof_ops.ops
+    [
+        verify(app_hash, entry.key, entry.value, Proof.decode(op.data))
+        for entry, op in zip(found, ops, strict=True)
+    ]
+
+    assert [op.key for op in ops] == [entry.key for entry in found]
+    assert len(ops) == 5
+
+
+def test_a_page_with_proofs_is_shorter(tmp_path: Path) -> None:
+    with closing(Storage.open(tmp_path / "many")) as storage:
+        storage.commit(storage.stage(1, {b"\x91\xa2%02d" % at: b"1" for at in range(99)}))
+        chain = Consensus(Node(MACHINE, storage))
+        data = LISTING.encode(Listing(b"\x91"))
+
+        plain, proved = chain.query("/entries", data), chain.query("/entries", data, prove=True)
+
+    found = PAGE.decode(proved.value)
+    assert len(PAGE.decode(plain.value).entries) == 99
+    assert (len(found.entries), found.more) == (MAX_PROVED_ENTRIES, True)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x90", b"\x93\xc4\x00\xc4\x00\x00"])
+def test_a_listing_that_is_none_has_its_code(chain: Consensus, data: bytes) -> None:
+    assert chain.query("/entries", data).code == QueryCode.BAD_DATA
+
+
 def test_before_the_first_block_there_are_no_fingerprints(tmp_path: Path) -> None:
     with closing(Storage.open(tmp_path / "fresh")) as storage:
         answer = Consensus(Node(MACHINE, storage)).query("/roots")
@@ -193,7 +237,8 @@ def test_before_the_first_block_there_are_no_fingerprints(tmp_path: Path) -> Non
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.one_of(
-        st.text(max_size=40), st.sampled_from(["/store", "/store/x", "/roots", "/params"])
+        st.text(max_size=40),
+        st.sampled_from(["/store", "/store/x", "/entries", "/roots", "/params"]),
     ),
     data=st.binary(max_size=64),
     height=st.integers(-(2**63), 2**63 - 1),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,21 @@ def stored(*written: Changes, keep: int = 100, backend: MemoryStore | None = Non
 
 def shown(view: StateView) -> tuple[bytes, dict[bytes, bytes]]:
     return view.app_hash, dict(view.scan(b""))
+
+
+def paged(
+    storage: Storage, height: int, limit: int, written: list[Changes]
+) -> list[tuple[bytes, bytes]]:
+    """A height's entries, page by page, with a block committed after each page."""
+    found: list[tuple[bytes, bytes]] = []
+    left = iter(written)
+    while True:
+        after = found[-1][0] if found else b""
+        page = list(islice(storage.at(height).scan_after(b"", after), limit))
+        found += page
+        if not page:
+            return found
+        storage.commit(storage.stage(storage.height + 1, next(left, {})))
 
 
 def prove_all(view: StateView, root: bytes, wanted: list[bytes]) -> None:
@@ -188,6 +204,17 @@ def test_a_scan_of_an_older_version_brings_back_what_was_removed_before_and_afte
     storage = stored({b"a": b"1", b"b": b"1", b"c": b"1"}, {b"a": None, b"c": None, b"bb": b"2"})
 
     assert list(storage.at(1).scan(b"")) == [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")]
+
+
+@given(blocks, st.integers(1, 7))
+@settings(max_examples=40)
+def test_pages_of_one_height_make_up_its_scan_while_blocks_are_committed(
+    written: list[Changes], limit: int
+) -> None:
+    storage = stored({pack(("module", number)): b"1" for number in range(0, 160, 2)})
+    expected = list(storage.latest().scan(b""))
+
+    assert paged(storage, 1, limit, written) == expected
 
 
 def test_a_view_stays_as_it_is_while_blocks_are_committed() -> None:

@@ -68,6 +68,23 @@ def test_a_scan_under_a_prefix_leaves_out_the_rest() -> None:
     assert [key for key, _ in view.scan(b"b")] == [b"b", b"bb"]
 
 
+def test_a_scan_from_a_key_on_goes_on_behind_it_also_where_it_has_gone() -> None:
+    older, newer = StateView(two_blocks(), 1, 2), StateView(two_blocks(), 2, 2)
+
+    assert [
+        (after, list(view.scan_after(b"", after)) == [e for e in view.scan(b"") if e[0] > after])
+        for view in (older, newer)
+        for after in (b"", b"a", b"aa", b"b", b"bb", b"c", b"zz")
+    ] == [(after, True) for after in (b"", b"a", b"aa", b"b", b"bb", b"c", b"zz")] * 2
+
+
+def test_a_scan_from_a_key_outside_the_prefix_stays_inside() -> None:
+    view = StateView(two_blocks(), 2, 2)
+
+    assert list(view.scan_after(b"b", b"a")) == list(view.scan(b"b"))
+    assert not list(view.scan_after(b"b", b"c"))
+
+
 def test_a_view_lets_go_of_its_version_with_its_last_reference() -> None:
     reader = MemoryReader({})
     gone = weakref.ref(reader)
