@@ -276,7 +276,9 @@ def _consensus_params(state: State) -> params_pb2.ConsensusParams:
     if not 1 <= size <= most:
         raise BadGenesis(f"a block of {size} bytes; 1 to {most} are possible")
     return params_pb2.ConsensusParams(
-        block=params_pb2.BlockParams(max_bytes=rules.max_block_bytes, max_gas=rules.max_block_cost)
+        block=params_pb2.BlockParams(max_bytes=rules.max_block_bytes, max_gas=rules.max_block_cost),
+        # CometBFT forgets the version it got from Info once it is handed any parameters.
+        version=params_pb2.VersionParams(app=APP_VERSION),
     )
 
 
