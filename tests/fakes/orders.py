@@ -113,7 +113,7 @@ RECIPES = st.one_of(
     ),
     _made(_harmed, recipe=HONEST, place=st.integers(0, 400), change=st.integers(1, 255)),
     _made(_cut, recipe=HONEST, kept=st.integers(0, 400)),
-    _made(_foreign, raw=st.binary(max_size=80) | st.just(bytes(MAX_TX_BYTES + 1))),
+    _made(_foreign, raw=st.binary(max_size=80) | st.just(MAX_TX_BYTES + 1).map(bytes)),
 )
 """Any bytes that a mempool or a block may hold."""
 
