@@ -61,6 +61,7 @@ def _load(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> object
     try:
         raw = _unpackb(
             data,
+            use_list=False,  # a tuple costs half, and one without entries nothing
             max_array_len=max_entries,
             max_map_len=0,
             max_ext_len=0,
@@ -126,7 +127,7 @@ class Shape(Generic[T]):
 
     def decode_own(self, data: bytes) -> T:
         """Return the value in bytes that encode() wrote and the tree or disk kept since."""
-        return self.lift(_unpackb(data))
+        return self.lift(_unpackb(data, use_list=False))
 
 
 class AnyShape(Protocol):
@@ -254,7 +255,7 @@ class Record(Shape[T]):
 
     def decode_own(self, data: bytes) -> T:
         """Return the dataclass in bytes that encode() wrote; plain fields need no second look."""
-        raw = _unpackb(data)
+        raw = _unpackb(data, use_list=False)
         return self._make(*as_array(raw)) if self._flat else self.lift(raw)
 
 
