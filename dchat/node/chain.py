@@ -19,12 +19,15 @@ from dchat.kernel.machine import cost_of
 from dchat.kernel.tx import Envelope
 from dchat.node import rpc
 from dchat.node.clock import Clock
+from dchat.node.follow import Trust
 from dchat.node.network import ChainEntry
-from dchat.node.reader import ChainReader, QueryRefused, Trust, TrustStore
+from dchat.node.reader import ChainReader, QueryRefused, TrustStore
 from dchat.node.rpc import Chain, Included, Queried, Question, Submitted
 
 VALID_BLOCKS: Final = 200
 INCLUSION_S: Final = 60.0
+MAX_AGE_S: Final = 600
+"""Of the newest header: an idle chain still makes one every 10 to 15 s."""
 _WIDEST: Final = codec.MAX_U64
 
 
@@ -141,9 +144,13 @@ def _nonce(record: bytes | None) -> Nonce:
 
 @asynccontextmanager
 async def open_chain(
-    entry: ChainEntry, store: TrustStore, clock: Clock
+    entry: ChainEntry, store: TrustStore, clock: Clock, max_age_s: int = MAX_AGE_S
 ) -> AsyncGenerator[OpenChain]:
-    """Give the chain that a network file describes; headers verified are kept in store."""
-    trust = Trust(entry.root, entry.trusting_period_s)
+    """Give the chain that a network file describes; headers verified are kept in store.
+
+    A newest header older than max_age_s is refused, 0 takes any; headers are compared with those
+    of the network file's other nodes.
+    """
+    trust = Trust(entry.root, entry.trusting_period_s, max_age_s=max_age_s)
     async with rpc.connect(entry.rpc) as client:
-        yield OpenChain(entry, client, ChainReader(client, trust, clock, store))
+        yield OpenChain(entry, client, ChainReader(client, trust, clock, store, client.each()))

@@ -3,15 +3,15 @@
 A read is: a header verified from the root of trust (or from the last one kept), the value at the
 height before it, and a Merkle proof that leads from the value to the header's app hash. A node
 that sends something else is left for the next in the list; what is wrong at this end (an expired
-root of trust, a wrong clock) is told.
+root of trust, a wrong clock) is told. A newest header that is too old is not taken for the newest,
+and each new one is compared with what other nodes have at its height.
 
 Source: docs/adr/0010-verify-before-believing.md.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -28,29 +28,23 @@ from dchat.kernel.errors import (
 from dchat.kernel.headers import InvalidHeader
 from dchat.kernel.ids import Height
 from dchat.kernel.light import (
-    MIN_DRIFT_NS,
     Expired,
     FromTheFuture,
-    LightBlock,
-    NotEnoughTrust,
     TrustedBlock,
-    TrustRoot,
     decode_trusted,
     encode_trusted,
-    start,
-    verify,
 )
 from dchat.kernel.merkle.proof import PROOF_TYPE, Proof
 from dchat.kernel.merkle.proof import verify as verify_proof
-from dchat.kernel.wire import NS_PER_SECOND
+from dchat.kernel.queries import LISTING, PAGE, Listing, Page, QueryCode, check_page
 from dchat.node.clock import Clock
-from dchat.node.rpc import POLL_S, Chain, Question
+from dchat.node.follow import Follower, Trust
+from dchat.node.rpc import POLL_S, Chain, Queried, Question
+from dchat.node.witness import Comparison, Witnessed
 
-MAX_STEPS: Final = 256
 MAX_ATTEMPTS: Final = 3
 WAIT_S: Final = 30.0
 
-_NS_PER_MS: Final = 1_000_000
 _START: Final = Height(0)
 
 T = TypeVar("T")
@@ -72,6 +66,41 @@ class NoNewBlock(OperatorError):
     """The chain made no block with the wanted state before the deadline."""
 
     hint = "check that the chain makes blocks; a proof waits for the next one"
+
+
+class StaleChain(OperatorError):
+    """The newest header that any node shows is too old. Attributes: height, age_s."""
+
+    hint = (
+        "the chain stands still, its nodes withhold new blocks, or this machine's clock is ahead:"
+        " name other nodes, or read old state on purpose with --max-age 0"
+    )
+
+    def __init__(self, chain_id: str, height: int, age_s: int) -> None:
+        super().__init__(f"the newest header of {chain_id}, {height}, is {age_s} s old")
+        self.height = height
+        self.age_s = age_s
+
+
+class HeightAhead(OperatorError):
+    """The chain has no such block yet. Attributes: height, newest."""
+
+    def __init__(self, height: int, newest: int) -> None:
+        super().__init__(
+            f"block {height} is not there yet, the newest is {newest}",
+            f"ask for a height to {newest}, or leave --height out for the newest state",
+        )
+        self.height = height
+        self.newest = newest
+
+
+class HeightNotKept(OperatorError):
+    """No node of the list keeps the state of that height; the message names those it keeps."""
+
+    hint = (
+        "ask for one of the heights it keeps, leave --height out for the newest, or name a node"
+        " that keeps more with --rpc URL"
+    )
 
 
 class NodeMisled(OperatorError):
@@ -121,22 +150,6 @@ class MemoryTrustStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """What is believed without proof, and for how long."""
-
-    root: TrustRoot
-    trusting_period_s: int
-    drift_ns: int = MIN_DRIFT_NS
-
-    @property
-    def name(self) -> bytes:
-        """Names this root in a TrustStore: two roots never share what follows from them."""
-        root = self.root
-        parts = (root.chain_id, root.height, str(root.time_ns), root.validators_hash)
-        return hashlib.sha256(codec.pack(parts)).digest()
-
-
-@dataclass(frozen=True, slots=True)
 class VerifiedValue:
     """A state value and the header that proves it; value None: proved absent."""
 
@@ -150,23 +163,45 @@ class VerifiedValue:
         return Height(self.block.height - 1)
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedPage:
+    """A page of a listing, each of its entries proved under one header.
+
+    That none was left out is not proved: the tree orders keys by their hashes.
+    """
+
+    page: Page
+    block: TrustedBlock
+
+
 class ChainReader:
     """Reads one chain's state with proofs; remembers the latest header it verified."""
 
-    def __init__(self, chain: Chain, trust: Trust, clock: Clock, store: TrustStore) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        trust: Trust,
+        clock: Clock,
+        store: TrustStore,
+        witnesses: Sequence[Chain] = (),
+    ) -> None:
         self._chain = chain
         self._trust = trust
-        self._clock = clock
+        self._follower = Follower(trust, clock)
+        self._comparison = Comparison(self._follower, witnesses)
         self._store = store
         self._trusted: TrustedBlock | None = None
         self._lock = trio.Lock()
+        self.witnessed = Witnessed()
+        """How other nodes judged the header that was verified last."""
 
     async def read(
         self, key: bytes, at_least: Height = _START, timeout_s: float = WAIT_S
     ) -> VerifiedValue:
         """Return the newest provable value at key, of the state at `at_least` or later.
 
-        Raises: TrustExpired, ClockBehind, NoNewBlock, NodeMisled, NodeUnreachable.
+        Raises: TrustExpired, ClockBehind, NoNewBlock, StaleChain, ForkFound, HeightNotKept,
+        NodeMisled, NodeUnreachable.
         """
 
         async def attempt() -> VerifiedValue:
@@ -180,9 +215,16 @@ class ChainReader:
 
         Raises: InvalidHeader for the first one, and as read().
         """
-        if block.height <= 1:  # height 0 in a query means the latest
-            raise InvalidHeader("the first header commits to no state that a node can show")
+        _refuse_first(block)
         return await self._with_any_node(lambda: self._read_at(block, key))
+
+    async def list_at(self, block: TrustedBlock, listing: Listing) -> VerifiedPage:
+        """Return the next page of a listing under a header of this reader.
+
+        Raises: InvalidHeader for the first one, and as read().
+        """
+        _refuse_first(block)
+        return await self._with_any_node(lambda: self._list_at(block, listing))
 
     async def latest(self, at_least: Height = _START, timeout_s: float = WAIT_S) -> TrustedBlock:
         """Return the newest header, verified, whose state is `at_least` or later.
@@ -190,6 +232,18 @@ class ChainReader:
         Raises: as read().
         """
         return await self._with_any_node(lambda: self._latest(at_least, timeout_s))
+
+    async def state_at(self, height: Height, timeout_s: float = WAIT_S) -> TrustedBlock:
+        """Return the header that proves the state after the block at height.
+
+        The one after the newest block is waited for. Raises: HeightAhead, and as read().
+        """
+        newest = await self.latest()
+        if height > newest.height:
+            raise HeightAhead(height, newest.height)
+        if height == newest.height:
+            newest = await self.latest(height, timeout_s)
+        return newest if newest.height == height + 1 else await self.header(Height(height + 1))
 
     async def header(self, height: Height) -> TrustedBlock:
         """Return the header at height, verified from the root of trust.
@@ -201,8 +255,10 @@ class ChainReader:
             raise InvalidHeader(f"height {height} is below the root of trust's {root.height}")
 
         async def attempt() -> TrustedBlock:
-            trusted = await self._begin()
-            return trusted if height == root.height else await self._bisect(trusted, height)
+            begun = await self._follower.begin(self._chain)
+            if height == root.height:
+                return begun.trusted
+            return await self._follow(begun.trusted, height)
 
         return await self._with_any_node(attempt)
 
@@ -221,20 +277,27 @@ class ChainReader:
             except ProtocolError as fault:
                 reason = fault
                 self._chain.use_next()
+        if isinstance(reason, QueryRefused) and reason.code == QueryCode.HEIGHT_UNAVAILABLE:
+            raise HeightNotKept(reason.reason)
         raise NodeMisled(f"{self._trust.root.chain_id}: {reason}") from reason
 
     async def _latest(self, at_least: Height, timeout_s: float) -> TrustedBlock:
         """Wait for the header that proves the wanted state, and verify up to it."""
         trusted = self._trusted or self._load()
         known = trusted.height if trusted else self._trust.root.height + 1
+        wanted = max(at_least + 1, known)
+        newest: TrustedBlock | None = None
         with trio.move_on_after(timeout_s):
             while True:
                 height = await self._reach()
-                if height >= max(at_least + 1, known):
-                    return await self._advance(height)
+                if height >= wanted:
+                    newest = await self._advance(height)
+                    if not self._follower.is_stale(newest):
+                        return newest
                 self._chain.use_next()
                 await trio.sleep(POLL_S)
-        wanted = max(at_least + 1, known)
+        if newest:
+            raise StaleChain(self._trust.root.chain_id, newest.height, self._follower.age_s(newest))
         raise NoNewBlock(f"no block {wanted} of {self._trust.root.chain_id} after {timeout_s:g} s")
 
     async def _reach(self) -> Height:
@@ -245,52 +308,44 @@ class ChainReader:
         return status.height
 
     async def _read_at(self, block: TrustedBlock, key: bytes) -> VerifiedValue:
-        question = Question("/store", key, Height(block.height - 1), prove=True)
+        said = await self._ask("/store", key, block)
+        # The canonical encoding of a value is never empty, so nothing stands for no value.
+        value = said.value or None
+        _check_proofs(block, said, ((key, value),))
+        return VerifiedValue(key, value, block)
+
+    async def _list_at(self, block: TrustedBlock, listing: Listing) -> VerifiedPage:
+        said = await self._ask("/entries", LISTING.encode(listing), block)
+        page = PAGE.decode(said.value)
+        check_page(listing, page)
+        _check_proofs(block, said, tuple((entry.key, entry.value) for entry in page.entries))
+        return VerifiedPage(page, block)
+
+    async def _ask(self, path: str, data: bytes, block: TrustedBlock) -> Queried:
+        question = Question(path, data, Height(block.height - 1), prove=True)
         said = await self._chain.abci_query(question)
         if said.code != 0:
             raise QueryRefused(said.code, said.log)
-        proofs = [proof for kind, proof in said.proofs if kind == PROOF_TYPE]
-        if len(proofs) != 1 or len(said.proofs) != 1:
-            raise ForeignAnswer("the answer has no proof of the kind expected")
-        # The canonical encoding of a value is never empty, so nothing stands for no value.
-        value = said.value or None
-        verify_proof(block.app_hash, key, value, Proof.decode(proofs[0]))
-        return VerifiedValue(key, value, block)
+        return said
 
     async def _advance(self, height: Height) -> TrustedBlock:
         """Verify up to height, keep the result, return it, or what another task got beyond."""
         async with self._lock:
-            trusted = self._trusted or self._load() or await self._begin()
+            trusted = self._trusted or self._load()
+            if trusted is None:
+                trusted = (await self._follower.begin(self._chain)).trusted
             if height > trusted.height:
-                trusted = await self._bisect(trusted, height)
-            self._judge_age(trusted)
+                trusted = await self._follow(trusted, height)
+            self._follower.judge_age(trusted)
             self._trusted = trusted
             self._store.save(self._trust.name, encode_trusted(trusted))
             return trusted
 
-    async def _bisect(self, trusted: TrustedBlock, height: Height) -> TrustedBlock:
-        """Skip as far as the signatures carry, by halves, at most MAX_STEPS steps."""
-        pending = [await self._fetch(height)]
-        for _ in range(MAX_STEPS):
-            try:
-                trusted = verify(trusted, pending[-1], *self._bounds())
-                pending.pop()
-            except NotEnoughTrust:
-                middle = (trusted.height + pending[-1].header.height) // 2
-                pending.append(await self._fetch(Height(middle)))
-            if not pending:
-                return trusted
-        raise InvalidHeader(f"height {height} does not follow within {MAX_STEPS} steps")
-
-    async def _begin(self) -> TrustedBlock:
-        root = self._trust.root
-        return start(root, await self._fetch(root.height), *self._bounds())
-
-    async def _fetch(self, height: Height) -> LightBlock:
-        block = await self._chain.light_block(height)
-        if block.header.height != height:
-            raise InvalidHeader(f"asked for height {height}, got {block.header.height}")
-        return block
+    async def _follow(self, trusted: TrustedBlock, height: Height) -> TrustedBlock:
+        """Return the header at height, verified and compared with other nodes'."""
+        found = await self._follower.follow(self._chain, trusted, height)
+        self.witnessed = await self._comparison.compare(trusted, found, self._chain.url)
+        return found.trusted
 
     def _load(self) -> TrustedBlock | None:
         """Return the header kept by an earlier run; one that cannot be used is as none."""
@@ -302,12 +357,17 @@ class ChainReader:
         except codec.CodecError:
             return None
 
-    def _judge_age(self, trusted: TrustedBlock) -> None:
-        now_ns, period_ns, _ = self._bounds()
-        if trusted.time_ns + period_ns <= now_ns:
-            raise Expired(trusted.time_ns, now_ns)
 
-    def _bounds(self) -> tuple[int, int, int]:
-        """Return now, trusting period and drift, in nanoseconds."""
-        now_ns = self._clock.now() * _NS_PER_MS
-        return now_ns, self._trust.trusting_period_s * NS_PER_SECOND, self._trust.drift_ns
+def _refuse_first(block: TrustedBlock) -> None:
+    if block.height <= 1:  # height 0 in a query means the latest
+        raise InvalidHeader("the first header commits to no state that a node can show")
+
+
+def _check_proofs(
+    block: TrustedBlock, said: Queried, entries: Sequence[tuple[bytes, bytes | None]]
+) -> None:
+    """Return if each entry has its proof, and it leads to the header. Raises: ProtocolError."""
+    if [kind for kind, _ in said.proofs] != [PROOF_TYPE] * len(entries):
+        raise ForeignAnswer("the answer has no proof of the kind expected")
+    for (key, value), (_, proof) in zip(entries, said.proofs, strict=True):
+        verify_proof(block.app_hash, key, value, Proof.decode(proof))

@@ -121,6 +121,11 @@ class Question:
 class Chain(Protocol):
     """What readers and senders need of a node; tests answer from a fake chain."""
 
+    @property
+    def url(self) -> str:
+        """Return the address of the node in use."""
+        ...
+
     async def status(self) -> Status:
         """Return how far the node is. Raises: NodeUnreachable, RemoteProtocolError."""
         ...
@@ -186,6 +191,10 @@ class RpcClient:
     def url(self) -> str:
         """The node in use."""
         return self._urls[self._at]
+
+    def each(self) -> tuple[RpcClient, ...]:
+        """Return a client for every node of the list, each with that node only."""
+        return tuple(RpcClient((url,), self._http, self._call_timeout_s) for url in self._urls)
 
     def use_next(self) -> None:
         """Leave the node in use for the next of the list."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import trio
@@ -11,11 +11,20 @@ from dchat.kernel.ids import EpochMs, Height, TxHash
 from dchat.kernel.light import LightBlock, TrustRoot
 from dchat.kernel.merkle import tree
 from dchat.kernel.merkle.proof import PROOF_TYPE, prove
+from dchat.kernel.queries import LISTING, PAGE, page
 from dchat.kernel.tx import tx_hash
 from dchat.node.rpc import Included, Queried, Question, RpcRefused, Status, Submitted
 from tests.fakes.chain import FakeChain, Signer
+from tests.fakes.memory import MemoryState
 
 ANN = Signer("ann")
+
+
+class Ledger(MemoryState):
+    """A state that can be read on from any key."""
+
+    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return (entry for entry in self.scan(prefix) if entry[0] > after)
 
 
 @dataclass
@@ -37,6 +46,7 @@ class FakeNode:
     chain: FakeChain = field(default_factory=lambda: FakeChain((ANN,)))
     asked: list[str] = field(default_factory=list[str])
     left: int = 0
+    url: str = "fake"
 
     def __post_init__(self) -> None:
         self.pages: dict[int, dict[bytes, bytes]] = {}
@@ -80,6 +90,12 @@ class FakeNode:
         await trio.lowlevel.checkpoint()
         at = question.height or self.height - 1
         self.asked.append(f"query {at}")
+        if question.path == "/entries":
+            found = page(Ledger(self.states[at]), LISTING.decode(question.key))
+            return self._answer(at, PAGE.encode(found), [each.key for each in found.entries])
         value = self.states[at].get(question.key, b"")
-        proof = prove(self.pages[at], question.key).encode()
-        return Queried(0, "", value, Height(at), ((PROOF_TYPE, proof),) if question.prove else ())
+        return self._answer(at, value, [question.key] if question.prove else [])
+
+    def _answer(self, at: int, value: bytes, proved: Sequence[bytes]) -> Queried:
+        proofs = tuple((PROOF_TYPE, prove(self.pages[at], key).encode()) for key in proved)
+        return Queried(0, "", value, Height(at), proofs)

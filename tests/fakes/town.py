@@ -32,9 +32,10 @@ from dchat.kernel.store import Draft
 from dchat.kernel.tx import tx_hash
 from dchat.node.chain import OpenChain
 from dchat.node.clock import Clock, SystemClock
+from dchat.node.follow import Trust
 from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry
-from dchat.node.reader import ChainReader, MemoryTrustStore, Trust
+from dchat.node.reader import ChainReader, MemoryTrustStore
 from dchat.node.rpc import Included, NodeUnreachable, Queried, Question, Status, Submitted
 from relay.core.desk import Desk
 from relay.core.limits import Limits
@@ -72,6 +73,8 @@ class TownClock:
 
 class FakeConsensus:
     """One chain: a block for every transaction, and the one that proves it when asked again."""
+
+    url = "town"
 
     def __init__(self, rules: Machine, chain_id: str, people: Sequence[Identity]) -> None:
         self.rules = rules

@@ -18,13 +18,7 @@ from dchat.kernel.queries import (
     page,
 )
 from tests.fakes.memory import MemoryState
-
-
-class Ledger(MemoryState):
-    """A state that can be read on from any key."""
-
-    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return (entry for entry in self.scan(prefix) if entry[0] > after)
+from tests.fakes.node import Ledger
 
 
 def pages(state: Ledger, prefix: bytes, limit: int) -> Iterator[Page]:

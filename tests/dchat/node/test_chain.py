@@ -17,8 +17,9 @@ from dchat.kernel.store import Draft
 from dchat.kernel.wire import NS_PER_SECOND
 from dchat.node.chain import VALID_BLOCKS, OpenChain, Order, Refused, open_chain
 from dchat.node.clock import SystemClock
+from dchat.node.follow import Trust
 from dchat.node.network import ChainEntry
-from dchat.node.reader import ChainReader, MemoryTrustStore, NodeMisled, Trust
+from dchat.node.reader import ChainReader, MemoryTrustStore, NodeMisled
 from dchat.node.rpc import Included, NodeUnreachable, Queried, Question, Submitted
 from tests.fakes.memory import ALICE, BOB, MemoryState
 from tests.fakes.node import FakeNode, HandClock

@@ -8,19 +8,24 @@ from dataclasses import replace
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from dchat.kernel.headers import InvalidHeader
 from dchat.kernel.ids import ChainId, Height
 from dchat.kernel.light import LightBlock, decode_trusted
+from dchat.kernel.queries import PAGE, Entry, Listing, Page
 from dchat.kernel.wire import NS_PER_SECOND
+from dchat.node.follow import Trust
 from dchat.node.reader import (
     MAX_ATTEMPTS,
     ChainReader,
     ClockBehind,
+    HeightAhead,
+    HeightNotKept,
     MemoryTrustStore,
     NodeMisled,
     NoNewBlock,
-    Trust,
+    StaleChain,
     TrustExpired,
     VerifiedValue,
 )
@@ -323,3 +328,125 @@ def test_header_below_the_root_is_refused() -> None:
 
     with pytest.raises(InvalidHeader, match="below the root"):
         trio.run(reader.header, Height(4))
+
+
+class Owned(FakeNode):
+    """A node whose application refuses every query."""
+
+    async def abci_query(self, question: Question) -> Queried:
+        return Queried(901, "height 49 is not kept, only 60 to 70 are", b"", Height(0), ())
+
+
+def test_height_that_no_node_keeps_is_told_with_those_it_keeps() -> None:
+    with pytest.raises(HeightNotKept, match="only 60 to 70"):
+        read(Owned(STATES, 50))
+
+
+def aged(node: FakeNode, age_s: int, max_age_s: int) -> ChainReader:
+    clock = HandClock(node.chain.time_ns(node.height) + age_s * NS_PER_SECOND)
+    return ChainReader(
+        node, Trust(node.root, PERIOD_S, max_age_s=max_age_s), clock, MemoryTrustStore()
+    )
+
+
+@pytest.mark.parametrize(("age_s", "max_age_s"), [(600, 600), (601, 0)])
+def test_header_that_is_young_enough_is_the_newest(age_s: int, max_age_s: int) -> None:
+    node = FakeNode(STATES, 50)
+
+    assert trio.run(aged(node, age_s, max_age_s).latest).height == 50
+
+
+def test_header_that_is_too_old_is_not_taken_for_the_newest() -> None:
+    node = FakeNode(STATES, 50)
+
+    with pytest.raises(StaleChain, match="the newest header of fake-chain, 50, is 601 s old"):
+        trio.run(aged(node, 601, 600).latest, clock=MockClock(autojump_threshold=0))
+    assert node.left > 1
+
+
+def test_newer_header_is_waited_for_while_the_newest_is_too_old() -> None:
+    class Woken(FakeNode):
+        async def status(self) -> Status:
+            self.height += self.left
+            return await super().status()
+
+    node = Woken(STATES, 50)
+    reader = aged(node, 601, 600)
+
+    assert trio.run(reader.latest, clock=MockClock(autojump_threshold=0)).height == 51
+
+
+@pytest.mark.parametrize(("height", "header"), [(1, 2), (33, 34), (49, 50)])
+def test_state_of_a_height_is_proved_by_the_header_above(height: int, header: int) -> None:
+    reader = make_reader(FakeNode(STATES, 50))
+
+    assert trio.run(reader.state_at, Height(height)).height == header
+
+
+def test_header_above_the_newest_block_is_waited_for() -> None:
+    class Growing(FakeNode):
+        async def status(self) -> Status:
+            self.height += 1
+            return await super().status()
+
+    reader = make_reader(Growing(STATES, 50))
+
+    found = trio.run(reader.state_at, Height(51), clock=MockClock(autojump_threshold=0))
+
+    assert found.height == 52
+
+
+def test_height_far_ahead_is_not_waited_for() -> None:
+    reader = make_reader(FakeNode(STATES, 50))
+
+    with pytest.raises(HeightAhead, match="block 51 is not there yet, the newest is 50"):
+        trio.run(reader.state_at, Height(51))
+
+
+def list_at(node: FakeNode, listing: Listing) -> Page:
+    reader = make_reader(node)
+
+    async def main() -> Page:
+        return (await reader.list_at(await reader.latest(), listing)).page
+
+    return trio.run(main)
+
+
+def test_page_comes_with_every_entry_proved() -> None:
+    found = list_at(FakeNode(STATES, 50), Listing(b"", limit=1))
+
+    assert found == Page((Entry(KEY, b"value"),), more=True)
+
+
+def relist(change: Callable[[Page], Page]) -> FakeNode:
+    class Lying(FakeNode):
+        async def abci_query(self, question: Question) -> Queried:
+            said = await super().abci_query(question)
+            return replace(said, value=PAGE.encode(change(PAGE.decode(said.value))))
+
+    return Lying(STATES, 50)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda page: Page((Entry(KEY, b"forged"), *page.entries[1:]), more=False), "leaf"),
+        (lambda page: Page((Entry(b"kez", b"value"), *page.entries[1:]), more=False), "order|leaf"),
+        (lambda page: Page(page.entries[:1], more=False), "no proof"),
+        (lambda page: Page(page.entries[::-1], more=False), "order"),
+    ],
+    ids=["forged value", "forged key", "unproved", "order"],
+)
+def test_lying_page_is_refused(change: Callable[[Page], Page], reason: str) -> None:
+    with pytest.raises(NodeMisled, match=reason):
+        list_at(relist(change), Listing(b""))
+
+
+def test_first_header_proves_no_page() -> None:
+    reader = make_reader(FakeNode(STATES, 50))
+
+    async def main() -> None:
+        await reader.list_at(await reader.header(Height(1)), Listing(b""))
+
+    with pytest.raises(InvalidHeader, match="first header"):
+        trio.run(main)
