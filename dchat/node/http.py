@@ -1,28 +1,23 @@
 """Health, readiness, status and metrics over HTTP, bounded so that a stranger cannot exhaust them.
 
 `/health`, `/ready` and `/status` answer on one address, `/metrics` on another. Everything is
-read-only, without parameters, and computed from callables that must not block.
+read-only, without parameters, and computed from callables that must not block. A connection is
+for one request: it ends with the answer, at its deadline, or when it has been open longest of
+all and a new one needs its place, so that slow ones cannot keep a probe out.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
+import json
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+import h11
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as serve_asgi  # pyright: ignore[reportUnknownVariableType] - old trio stubs lack TaskStatus
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 import dchat
 from dchat.kernel.errors import OperatorError
@@ -30,10 +25,18 @@ from dchat.node import metrics
 from dchat.node.address import Address
 from dchat.node.clock import Clock, SystemClock
 
-MAX_REQUESTS_AT_ONCE: Final = 32
+MAX_CONNECTIONS: Final = 64
+"""Held at once on each of the two addresses."""
 REQUEST_DEADLINE_S: Final = 10
-IDLE_DEADLINE_S: Final = 15
+"""From accepting a connection to the last byte of its answer, however it drips."""
+LINGER_S: Final = 1
+"""How long a peer may go on sending what nobody reads before the connection is cut."""
+MAX_HEAD_BYTES: Final = 8 * 1024
+"""Request line and headers together."""
+RECEIVE_BYTES: Final = 4 * 1024
 BACKLOG: Final = 64
+JSON: Final = "application/json"
+TEXT: Final = "text/plain; charset=utf-8"
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -90,37 +93,45 @@ async def serve(
     first, second = _both_listening(health, metrics_address)
     on_bound(Bound(_bound_to(first), _bound_to(second)))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_serve_on, health_app(probes), first)
-        nursery.start_soon(_serve_on, metrics_app(probes), second)
+        nursery.start_soon(_serve_on, health_pages(probes), first)
+        nursery.start_soon(_serve_on, metrics_pages(probes), second)
 
 
-def health_app(probes: Probes) -> Starlette:
-    """Return the app behind the health address."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a path shows at the moment."""
 
-    async def health(_request: Request) -> Response:
+    body: bytes
+    status: int = 200
+    media_type: str = JSON
+
+
+Pages: TypeAlias = Mapping[bytes, Callable[[], Page]]
+"""The path of a request, byte for byte, and what it shows."""
+
+
+def health_pages(probes: Probes) -> Pages:
+    """Return what is behind the health address."""
+
+    def health() -> Page:
         seconds = probes.clock.now() // 1000
-        return JSONResponse({"status": "ok", "version": dchat.__version__, "timestamp": seconds})
+        return _page({"status": "ok", "version": dchat.__version__, "timestamp": seconds})
 
-    async def ready(_request: Request) -> Response:
+    def ready() -> Page:
         now = probes.ready()
         body: dict[str, Json] = {"ready": now.ready, "connected_peers": now.connected_peers}
         if now.why:
             body["why"] = now.why
-        return JSONResponse(body, status_code=200 if now.ready else 503)
+        return _page(body, 200 if now.ready else 503)
 
-    async def status(_request: Request) -> Response:
-        return JSONResponse(dict(probes.status()))
-
-    return _app({"/health": health, "/ready": ready, "/status": status})
+    return {b"/health": health, b"/ready": ready, b"/status": lambda: _page(dict(probes.status()))}
 
 
-def metrics_app(probes: Probes) -> Starlette:
-    """Return the app behind the metrics address."""
-
-    async def show(_request: Request) -> Response:
-        return Response(metrics.render(probes.registry), media_type=metrics.CONTENT_TYPE)
-
-    return _app({"/metrics": show})
+def metrics_pages(probes: Probes) -> Pages:
+    """Return what is behind the metrics address."""
+    return {
+        b"/metrics": lambda: Page(metrics.render(probes.registry), media_type=metrics.CONTENT_TYPE)
+    }
 
 
 def listen(address: Address) -> socket.socket:
@@ -143,31 +154,6 @@ def listen(address: Address) -> socket.socket:
     return sock
 
 
-class Capped:
-    """Answers 503 at once when too many requests are under way, rather than queueing them."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._slots = trio.CapacityLimiter(MAX_REQUESTS_AT_ONCE)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-        elif self._slots.available_tokens < 1:
-            await PlainTextResponse("busy\n", status_code=503)(scope, receive, send)
-        else:
-            async with self._slots:
-                await self._app(scope, receive, send)
-
-
-def _app(routes: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> Starlette:
-    table = [Route(path, endpoint, methods=["GET"]) for path, endpoint in routes.items()]
-    app = Starlette(routes=table, middleware=[Middleware(Capped)])
-    app.router.redirect_slashes = False
-    return app
-
-
 def _both_listening(first: Address, second: Address) -> tuple[socket.socket, socket.socket]:
     one = listen(first)
     try:
@@ -182,13 +168,80 @@ def _bound_to(sock: socket.socket) -> Address:
     return Address(str(host), int(port))
 
 
-async def _serve_on(app: Starlette, sock: socket.socket) -> None:
-    config = Config()
-    config.bind = [f"fd://{sock.detach()}"]
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.include_server_header = False
-    config.read_timeout = REQUEST_DEADLINE_S
-    config.keep_alive_timeout = IDLE_DEADLINE_S
-    config.backlog = BACKLOG
-    config.graceful_timeout = 1
-    await serve_asgi(app, config)  # pyright: ignore[reportArgumentType] - hypercorn types ASGI apps as its own TypedDicts
+def _page(body: dict[str, Json], status: int = 200) -> Page:
+    return Page(json.dumps(body, ensure_ascii=False).encode(), status)
+
+
+async def _serve_on(pages: Pages, sock: socket.socket) -> None:
+    """Answer until cancelled; whoever has been connected longest makes room for a new one."""
+    connected: dict[trio.CancelScope, None] = {}
+
+    async def converse(stream: trio.SocketStream) -> None:
+        if len(connected) >= MAX_CONNECTIONS:
+            oldest = next(iter(connected))
+            del connected[oldest]
+            oldest.cancel()
+        with trio.move_on_after(REQUEST_DEADLINE_S) as scope:
+            connected[scope] = None
+            try:
+                await _answer_one(pages, stream)
+            except trio.BrokenResourceError:
+                pass  # the peer is gone
+            finally:
+                connected.pop(scope, None)
+        await trio.aclose_forcefully(stream)
+
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    await trio.serve_listeners(converse, [listener])
+
+
+async def _answer_one(pages: Pages, stream: trio.SocketStream) -> None:
+    """Read one request's head, answer it, and wait a little for the peer to be done."""
+    http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+    method = b""
+    try:
+        request = await _request(http, stream)
+        if request is None:
+            return
+        page, method = _found(pages, request), request.method
+    except h11.RemoteProtocolError as fault:
+        page = Page(b"bad request\n", fault.error_status_hint, TEXT)
+    await stream.send_all(_written(http, page, method))
+    await stream.send_eof()
+    with trio.move_on_after(LINGER_S):  # closing with something unread takes the answer back
+        while await stream.receive_some(RECEIVE_BYTES):
+            pass
+
+
+async def _request(http: h11.Connection, stream: trio.SocketStream) -> h11.Request | None:
+    """Return the head of the request, None where the peer left. Raises: RemoteProtocolError."""
+    while True:
+        match http.next_event():
+            case h11.Request() as request:
+                return request
+            case h11.NEED_DATA:
+                http.receive_data(await stream.receive_some(RECEIVE_BYTES))
+            case _:
+                return None
+
+
+def _found(pages: Pages, request: h11.Request) -> Page:
+    show = pages.get(request.target.partition(b"?")[0])
+    if show is None:
+        return Page(b"not found\n", 404, TEXT)
+    if request.method not in (b"GET", b"HEAD"):
+        return Page(b"only GET\n", 405, TEXT)
+    return show()
+
+
+def _written(http: h11.Connection, page: Page, method: bytes) -> bytes:
+    """Return the whole answer; to HEAD without its body."""
+    body = () if method == b"HEAD" else (h11.Data(page.body),)
+    headers = [
+        ("content-type", page.media_type),
+        ("content-length", str(len(page.body))),
+        ("connection", "close"),
+        *([("allow", "GET, HEAD")] if page.status == 405 else []),  # noqa: PLR2004
+    ]
+    answer = h11.Response(status_code=page.status, headers=headers)
+    return b"".join(http.send(part) or b"" for part in (answer, *body, h11.EndOfMessage()))

@@ -38,7 +38,7 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 CHATTY: Final[Mapping[str, int]] = {
     # Its warnings and errors carry peer ids and can be set off by any peer, as often as it likes.
     "libp2p": logging.CRITICAL,
-    **dict.fromkeys(("httpx", "httpcore", "hypercorn", "multiaddr", "asyncio"), logging.WARNING),
+    **dict.fromkeys(("httpx", "httpcore", "multiaddr", "asyncio"), logging.WARNING),
 }
 """The least level that libraries log at unless a filter names them."""
 MAX_FILTERS: Final = 64

@@ -44,7 +44,7 @@ def test_a_json_line_has_event_level_time_and_fields() -> None:
 def test_libraries_write_to_the_same_stream() -> None:
     stream = written(LogSettings(json_logs=True))
 
-    logging.getLogger("hypercorn.error").warning("odd %s", "peer")
+    logging.getLogger("multiaddr.codecs").warning("odd %s", "peer")
 
     assert json.loads(stream.getvalue())["event"] == "odd peer"
 
