@@ -46,6 +46,7 @@ from dchat.kernel.amounts import parse_amount
 from dchat.kernel.errors import DchatError, OperatorError
 from dchat.kernel.ids import AccountId, Amount
 from dchat.kernel.params import DEFAULT, MAX_BLOCK_BYTES
+from dchat.node.files import read_bounded
 from dchat.node.rfc3339 import parse_time
 from dchat.node.units import parse_bytes, parse_seconds
 
@@ -135,9 +136,7 @@ class GenesisSettings:
 def load(path: Path) -> GenesisSettings:
     """Return the settings in a TOML file. Raises: BadGenesisSettings."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        return parse(_toml(content))
+        return parse(_toml(read_bounded(path, MAX_FILE_BYTES)))
     except OSError as fault:
         raise BadGenesisSettings(f"{path}: {fault.strerror}") from None
     except (ValueError, RecursionError, DchatError) as fault:
@@ -164,8 +163,6 @@ def parse(fields: Mapping[str, object]) -> GenesisSettings:
 
 
 def _toml(content: bytes) -> dict[str, object]:
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
     return cast("dict[str, object]", tomllib.loads(content.decode()))
 
 

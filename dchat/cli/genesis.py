@@ -9,6 +9,8 @@ import typer
 
 from dchat.cli.show import Json, Value, show
 from dchat.node import identity
+from dchat.node.files import read_bounded
+from dchat.node.network import MAX_GENESIS_BYTES
 from dchat.operator.plan import keys_of
 from genesis import build as builder
 from genesis import settings as files
@@ -74,7 +76,7 @@ def keys(
 
 
 def _summary(path: Path) -> dict[str, Value]:
-    found = read_back(path.read_bytes())
+    found = read_back(read_bounded(path, MAX_GENESIS_BYTES))
     return {
         "file": str(path),
         "chain_id": found.chain_id,

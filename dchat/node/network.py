@@ -35,6 +35,7 @@ from dchat.kernel.errors import OperatorError
 from dchat.kernel.headers import HASH_SIZE, MAX_CHAIN_ID_BYTES, MAX_HEIGHT
 from dchat.kernel.ids import ChainId, Height
 from dchat.kernel.light import TrustRoot
+from dchat.node.files import read_bounded
 from dchat.node.rfc3339 import parse_time, show_time
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -105,7 +106,7 @@ def load_named(name: str) -> NetworkFile:
 def load(path: Path) -> NetworkFile:
     """Return the network that the file describes. Raises: NetworkMalformed."""
     try:
-        content = _read_bounded(path, MAX_FILE_BYTES)
+        content = read_bounded(path, MAX_FILE_BYTES)
         fields = tomllib.loads(content.decode())
         return _parse(cast("Mapping[str, object]", fields), path.parent)
     except OSError as fault:
@@ -124,21 +125,13 @@ def save(path: Path, network: NetworkFile) -> None:
 def read_genesis(entry: ChainEntry) -> bytes:
     """Return the genesis file's bytes, checked against their hash. Raises: GenesisMismatch."""
     try:
-        content = _read_bounded(entry.genesis_file, MAX_GENESIS_BYTES)
-    except (OSError, ValueError) as fault:
-        raise GenesisMismatch(f"{entry.genesis_file}: {fault}") from None
+        content = read_bounded(entry.genesis_file, MAX_GENESIS_BYTES)
+    except OSError as fault:
+        raise GenesisMismatch(f"{entry.genesis_file}: {fault.strerror}") from None
     found = hashlib.sha256(content).digest()
     if found != entry.genesis_sha256:
         named = entry.genesis_sha256.hex()
         raise GenesisMismatch(f"{entry.genesis_file} has sha256 {found.hex()}, not {named}")
-    return content
-
-
-def _read_bounded(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"more than {limit} bytes")
     return content
 
 

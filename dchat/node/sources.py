@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from dchat.kernel.errors import OperatorError
+from dchat.node.files import read_bounded
 
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_PROBLEMS: Final = 5
@@ -60,10 +61,7 @@ NEVER: Final = Never()
 def read_file(path: Path) -> dict[str, Value]:
     """Return every key of a TOML file as `table.key`. Raises: BadConfig."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES + 1)
-        if len(text) > MAX_FILE_BYTES:
-            raise BadConfig(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+        text = read_bounded(path, MAX_FILE_BYTES)
         tables = cast("dict[str, object]", tomllib.loads(text.decode()))
     except OSError as fault:
         raise BadConfig(f"{path}: {fault.strerror}") from None

@@ -12,13 +12,14 @@ from dchat.kernel.errors import OperatorError
 from dchat.node import identity, network
 from dchat.node.address import Address, PeerAddress, parse_multiaddr
 from dchat.node.config import ValidatorConfig
+from dchat.node.files import read_bounded
 from dchat.node.identity import Identity
+from dchat.node.network import MAX_GENESIS_BYTES
 from dchat.operator import chains
 from dchat.operator.chains import Chain
 from dchat.operator.home import Keys, check_genesis, read_genesis
 from genesis.check import Summary, check
 
-MAX_GENESIS_BYTES: Final = 1 << 30
 RPC_ABOVE_P2P: Final = 1
 """By convention a node's RPC port is the one above its peer port."""
 
@@ -56,6 +57,8 @@ class ChainPlan:
     known: Mapping[Address, str]
     """Node ids that the network file gives, by address."""
     bootstrap: tuple[PeerAddress, ...]
+    names: Mapping[bytes, str]
+    """What genesis calls its validators, by the address that their votes carry."""
 
     @property
     def rpc_url(self) -> str:
@@ -121,7 +124,15 @@ def _plan_chain(
         rpc=chain.port(settings.network.rpc_listen_address),
         known=_known(entry, keys.node_id),
         bootstrap=tuple(_on_chain(step, chain) for step in steps),
+        names=_names(content),
     )
+
+
+def _names(genesis: bytes) -> dict[bytes, str]:
+    """Return the names in a genesis file that was checked; one without a name is left out."""
+    members = cast("list[dict[str, object]]", json.loads(genesis)["validators"])
+    named = [(str(each["address"]), str(each.get("name") or "")) for each in members]
+    return {bytes.fromhex(address): name for address, name in named if name}
 
 
 def _on_chain(peer: PeerAddress, chain: Chain) -> PeerAddress:
@@ -171,8 +182,7 @@ def _read_files(paths: tuple[Path, ...]) -> dict[str, bytes]:
     """Return genesis files by the chain id each of them names."""
     found: dict[str, bytes] = {}
     for path in paths:
-        with path.open("rb") as file:
-            content = file.read(MAX_GENESIS_BYTES)
+        content = read_bounded(path, MAX_GENESIS_BYTES)
         found[_chain_id(path, content)] = content
     return found
 

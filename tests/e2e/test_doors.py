@@ -227,7 +227,7 @@ COMMANDS: dict[tuple[str, ...], tuple[int, str]] = {
     ("relay", "--nonsense", "1"): (2, "no such option"),
     ("relay", "--identity", "id.json", "--data-dir", "d", "--listen", "x"): (2, "has no port"),
     (*RELAY, "absent.toml"): (2, "absent.toml: No such file"),
-    (*RELAY, "."): (2, "Is a directory"),
+    (*RELAY, "."): (2, "not a regular file"),
     (*RELAY, "no-toml.toml"): (2, "no-toml.toml: "),
     (*RELAY, "no-text.toml"): (2, "not UTF-8"),
     (*RELAY, "deep.toml"): (2, "recursion"),
