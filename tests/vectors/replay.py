@@ -1,25 +1,35 @@
-"""Replay a recorded chain on an empty store and print the last app hash.
+"""Play a chain into an empty application; print the app hash after genesis and after each block.
 
-Run as `python -m tests.vectors.replay CHAIN DIRECTORY`.
+    python -m tests.vectors.replay recorded|generated chat|currency DIRECTORY
+
+A recorded chain holds what consensus took in, a generated one also bytes that are no transaction
+and transactions that every honest proposer leaves out. Codes of a block follow its app hash.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import random
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypedDict, cast
 
-from abci_chat.machine import MACHINE as CHAT
-from abci_currency.machine import MACHINE as CURRENCY
-from dchat.kernel.ids import ChainId, EpochMs, Height
-from dchat.kernel.machine import Block, BlockContext, Machine, init_chain, run_block
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dchat.kernel.ids import Height
+from dchat.kernel.machine import Machine
+from dchat.node.app import Node
+from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import Storage
+from tests.fakes.consensus import GENESIS_S, genesis_bytes, init_request, wrapped
+from tests.fakes.memory import CHAIN
+from tests.fakes.orders import CHAINS, PEOPLE, Chain, ordered
 
 HERE = Path(__file__).parent
-MACHINES = {"chat": CHAT, "currency": CURRENCY}
+BLOCKS = 200
 
 
 class RecordedBlock(TypedDict):
@@ -37,35 +47,87 @@ class Recording(TypedDict):
     last_app_hash: str
 
 
-def load(chain: str) -> Recording:
-    return cast("Recording", json.loads((HERE / f"recorded-{chain}.json").read_text()))
+def recorded(name: str) -> Recording:
+    """What consensus decided, with the app hashes that it signed."""
+    return cast("Recording", json.loads((HERE / f"recorded-{name}.json").read_text()))
 
 
-def replay(machine: Machine, recording: Recording, directory: Path) -> str:
-    """Return the last app hash; every header's must have been met on the way."""
-    chain_id = ChainId(recording["chain_id"])
-    with closing(Storage.open(directory)) as storage:
-        draft = init_chain(
-            machine, storage.latest(), chain_id, base64.b64decode(recording["genesis"])
+def generated(name: str) -> Recording:
+    """The same blocks every time: nonces mostly rise by one, some bytes are no transaction."""
+    blocks = [
+        RecordedBlock(
+            height=height,
+            time_ms=(GENESIS_S + height) * 1000,
+            proposer="09" * 20,
+            app_hash_before="",
+            txs=[base64.b64encode(raw).decode() for raw in txs],
         )
-        pending = dict(draft.writes())
-        app_hash = storage.stage(0, pending).app_hash
-        for block in recording["blocks"]:
-            assert app_hash.hex() == block["app_hash_before"], block["height"]
-            context = BlockContext(
-                chain_id,
-                Height(block["height"]),
-                EpochMs(block["time_ms"]),
-                bytes.fromhex(block["proposer"]),
+        for height, txs in enumerate(_drawn(CHAINS[name]), 1)
+    ]
+    return Recording(
+        chain_id=CHAIN,
+        genesis=base64.b64encode(genesis_bytes()).decode(),
+        blocks=blocks,
+        last_app_hash="",
+    )
+
+
+def _drawn(chain: Chain) -> Iterator[list[bytes]]:
+    dice = random.Random("recorded")
+    nonces = dict.fromkeys(PEOPLE, 0)
+    for _ in range(BLOCKS):
+        block = [dice.randbytes(dice.randrange(40))]
+        for who in dice.choices(PEOPLE, k=dice.randrange(4)):
+            stale = dice.random() < 0.1
+            nonce = nonces[who] - stale if nonces[who] else 0
+            seed = dice.randrange(2**32)
+            block.append(
+                ordered(chain, who=who, seed=seed, nonce=nonce, valid_until_height=Height(BLOCKS))
             )
-            txs = [base64.b64decode(raw) for raw in block["txs"]]
-            state = storage.latest() if not pending else draft
-            result = run_block(machine, state, Block(context, txs), {})
-            staged = storage.stage(block["height"], {**pending, **result.writes})
-            storage.commit(staged)
-            pending, app_hash = {}, staged.app_hash
-    return app_hash.hex()
+            nonces[who] += not stale
+        yield block
+
+
+SOURCES: dict[str, Callable[[str], Recording]] = {"recorded": recorded, "generated": generated}
+
+
+def play(machine: Machine, recording: Recording, directory: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the app hash and the codes, of the genesis and of every block."""
+    with closing(Storage.open(directory)) as storage:
+        node = Node(machine, storage)
+        genesis = init_request(wrapped(base64.b64decode(recording["genesis"])))
+        genesis.chain_id = recording["chain_id"]
+        yield (node.init_chain(genesis).app_hash.hex(),)
+        for block in recording["blocks"]:
+            answer = node.finalize_block(_request(block))
+            node.commit(pb.RequestCommit())
+            yield (answer.app_hash.hex(), *(str(result.code) for result in answer.tx_results))
+
+
+def _request(block: RecordedBlock) -> pb.RequestFinalizeBlock:
+    seconds, rest_ms = divmod(block["time_ms"], 1000)
+    return pb.RequestFinalizeBlock(
+        height=block["height"],
+        time=Timestamp(seconds=seconds, nanos=rest_ms * 1_000_000),
+        proposer_address=bytes.fromhex(block["proposer"]),
+        txs=[base64.b64decode(raw) for raw in block["txs"]],
+    )
+
+
+def signed_hashes(recording: Recording) -> list[str]:
+    """The app hashes that validators signed, of the genesis and of every block."""
+    return [
+        *(block["app_hash_before"] for block in recording["blocks"]),
+        recording["last_app_hash"],
+    ]
+
+
+def main() -> None:
+    """Print what the arguments ask for."""
+    source, name, directory = sys.argv[1:]
+    for line in play(CHAINS[name].machine, SOURCES[source](name), Path(directory)):
+        sys.stdout.write(" ".join(line) + "\n")
 
 
 if __name__ == "__main__":
-    sys.stdout.write(replay(MACHINES[sys.argv[1]], load(sys.argv[1]), Path(sys.argv[2])))
+    main()
