@@ -1,0 +1,93 @@
+"""One account that keeps a chain busy, whatever happens to the chain."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from abci_chat.txs import identity
+from abci_currency.txs import transfer
+from dchat.kernel import codec, genesis, params, tx
+from dchat.kernel.codec import CodecError
+from dchat.kernel.ids import Amount, ChainId, Cost, Height
+from tests.e2e.solo import Solo
+from tests.fakes.memory import ALICE, BOB, envelope
+
+COST = 400
+PAUSE_S = 0.02
+# Enough for any test's fees.
+RICH = Amount(10**12)
+RELAY = "/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+Body = tuple[codec.Raw, ...]
+
+
+def rich_genesis() -> bytes:
+    """A genesis in which alice can pay for as long as a test runs."""
+    return genesis.SHAPE.encode(
+        genesis.Genesis(params.DEFAULT, (genesis.Allocation(ALICE.id, RICH),))
+    )
+
+
+def payment(_nonce: int) -> Body:
+    """One base unit to bob."""
+    return transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(1)))
+
+
+def post(nonce: int) -> Body:
+    """A registration at first, then new prekeys again and again."""
+    prekeys = nonce.to_bytes(32, "big")
+    if nonce:
+        return identity.UPDATE_PREKEYS.body(identity.UpdatePrekeys(prekeys))
+    return identity.REGISTER.body(
+        identity.RegisterIdentity("alice", ALICE.public_key, (RELAY,), prekeys)
+    )
+
+
+ORDERS: Mapping[str, Callable[[int], Body]] = {"currency": payment, "chat": post}
+
+
+@dataclass
+class Load:
+    """Alice's orders, one after the other; what an outage swallowed is signed again."""
+
+    solo: Solo
+    order: Callable[[int], Body]
+    over: threading.Event = field(default_factory=threading.Event)
+    accepted: int = 0
+
+    def run(self) -> None:
+        nonce = 0
+        while not self.over.is_set():
+            with suppress(OSError, ValueError, CodecError):
+                if self.solo.submit(self.signed(nonce))["code"]:
+                    nonce = self.solo.account(ALICE).nonce
+                else:
+                    nonce += 1
+                    self.accepted += 1
+                continue
+            self.over.wait(PAUSE_S)
+
+    def signed(self, nonce: int) -> bytes:
+        cheap = replace(
+            envelope(ALICE, self.order(nonce), nonce),
+            chain_id=ChainId(self.solo.chain_id),
+            fee=Amount(COST),
+            cost_limit=Cost(COST),
+            valid_until_height=Height(9_000),
+        )
+        return tx.build(cheap, ALICE.seed)
+
+
+@contextmanager
+def load(solo: Solo, chain: str) -> Generator[Load]:
+    """Keep the chain busy within the block."""
+    running = Load(solo, ORDERS[chain])
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        yield running
+    finally:
+        running.over.set()
+        thread.join()
