@@ -21,6 +21,7 @@ from typing import Any
 
 from dchat.kernel import accounts
 from dchat.operator import cometbft
+from dchat.operator.cometbft import Release
 from tests.fakes.memory import Person
 
 PATIENCE_S = 60
@@ -45,13 +46,21 @@ class Solo:
     chain_id: str = "solo-1"
     settings: Mapping[str, str] = field(default_factory=dict)
     app_args: tuple[str, ...] = ()
+    release: Release | None = None
+    node_env: Mapping[str, str] = field(default_factory=dict)
+    log_level: str = "error"
     app: subprocess.Popen[bytes] | None = None
     node: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.binary = cometbft.find(print, os.environ).path
+        found = (
+            cometbft.find_release(self.release, print, os.environ)
+            if self.release
+            else cometbft.find(print, os.environ)
+        )
+        self.binary = found.path
         self.rpc_port, self.p2p_port = free_ports(2)
-        subprocess.run([self.binary, "init", "--home", self.home], check=True, capture_output=True)
+        self.run_cometbft("init")
         self._write_genesis()
         self._write_config()
 
@@ -77,12 +86,23 @@ class Solo:
         self._wait_for_socket()
 
     def start_node(self) -> None:
+        command = ["start", "--home", self.home, "--log_level", self.log_level]
         with (self.home / "node.log").open("ab") as log:
             self.node = subprocess.Popen(
-                [self.binary, "start", "--home", self.home, "--log_level", "error"],
+                [self.binary, *command],
                 stderr=log,
                 stdout=log,
+                env={**os.environ, **self.node_env},
             )
+
+    def run_cometbft(self, command: str) -> str:
+        """What one of CometBFT's commands about its home prints."""
+        return subprocess.run(
+            [self.binary, command, "--home", self.home],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int | None]:
         """Both processes are gone; CometBFT goes first. Exit codes: node, app."""
