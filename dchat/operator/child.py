@@ -7,6 +7,7 @@ everything in order.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections import deque
@@ -41,33 +42,43 @@ class Child:
     ready_deadline_s: float = 30.0
     stop_deadline_s: float = 10.0
     env: Mapping[str, str] | None = field(default=None, repr=False)
+    fatal: tuple[str, ...] = ()
+    """Events after which the process may live on, but does its work no more."""
+    remedies: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Words of its last output, and what to do about them."""
 
 
 @dataclass(slots=True)
 class Running:
-    """A started child, what it said last, and the scope that reads its output."""
+    """A started child, what it said last, and the scope that reads its output.
+
+    `lost` is set once it said that it works no more.
+    """
 
     child: Child
     process: trio.Process
     tail: deque[str]
     reading: trio.CancelScope
+    lost: trio.Event
     stopping: bool = False
 
 
-async def start(child: Child) -> Running:
+async def start(child: Child, marks: Mapping[str, str] | None = None) -> Running:
     """Start the process. Its output must be read by `read_output` from now on.
 
-    Raises: OSError where the program cannot be run.
+    `marks` are added to its environment. Raises: OSError where the program cannot be run.
     """
+    env = os.environ if child.env is None else child.env
     process = await trio.lowlevel.open_process(
         child.command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env=child.env,
+        env={**env, **(marks or {})},
     )
-    return Running(child, process, deque(maxlen=TAIL_LINES), trio.CancelScope(shield=True))
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    return Running(child, process, tail, trio.CancelScope(shield=True), trio.Event())
 
 
 async def stop(running: Running) -> None:
@@ -111,7 +122,9 @@ async def read_output(running: Running) -> None:
 def _pass_on(running: Running, logger: Logger, file: LogFile, line: bytes) -> None:
     file.write(line)
     level, event, fields = read_line(line)
-    running.tail.append(event)
+    running.tail.append(f"{event}: {fields['err']}" if "err" in fields else event)
+    if event.startswith(running.child.fatal):
+        running.lost.set()
     logger.at("debug" if running.stopping else level, event, **safe(fields))
 
 

@@ -21,8 +21,8 @@ from dchat.kernel.amounts import parse_amount, show_amount
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import Amount
 from dchat.node import identity, network
-from dchat.operator.devnet import condition
-from dchat.operator.estate import Estate
+from dchat.operator.layout import Estate
+from dchat.operator.tour import condition
 
 STEP_DEADLINE_S: Final = 30.0
 POLL_S: Final = 0.1

@@ -1,4 +1,4 @@
-"""A whole network on one machine: a validator of both chains, a relay, and two funded users.
+"""A whole network on one machine: validators of both chains, a relay, and two funded users.
 
 Everything runs as it would elsewhere: the same commands, with settings files and a network file
 in one directory. A second start on that directory resumes the same chains.
@@ -6,15 +6,13 @@ in one directory. A second start on that directory resumes the same chains.
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import trio
 
@@ -23,16 +21,18 @@ from dchat.kernel.light import TrustRoot
 from dchat.node import log, network, rpc
 from dchat.node.clock import SystemClock
 from dchat.node.network import ChainEntry
-from dchat.operator import claim, cometbft, estate, fetch, supervisor
+from dchat.operator import claim, cometbft, estate, furniture, reservation, supervisor, tour
 from dchat.operator.child import Child
-from dchat.operator.estate import Estate
-from dchat.operator.fetch import NoAnswer
+from dchat.operator.estate import Wanted
+from dchat.operator.layout import Estate
 from dchat.operator.ports import HOST
-from dchat.operator.supervisor import Group, Phase
+from dchat.operator.reservation import Reservation
+from dchat.operator.supervisor import Failure, Group, Phase
 
 READY_S: Final = 120.0
 STOP_S: Final = 30.0
-POLL_S: Final = 0.5
+SAY_EVERY_S: Final = 0.5
+WATCH_EVERY_S: Final = 1.0
 ENTRY: Final = "from dchat.cli.main import main; main()"
 """The dchat command of this very installation, whatever PATH says."""
 OLD_SHARE: Final = 2
@@ -47,35 +47,31 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """How the person is told: lines that stay, and one that is replaced."""
+    """How the person is told: lines that stay, one that is replaced, and that all is up."""
 
     say: Say
     status: Say
+    announce: Callable[[Estate], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What the network does now."""
+def open_estate(root: Path, wanted: Wanted, book: Reservation, say: Say) -> Estate:
+    """Return the devnet of a directory that the caller holds, made now where there is none.
 
-    chat: int
-    currency: int
-    relay_peers: int
-    queued: int
-    ready: bool
-
-
-def open_estate(root: Path, say: Say) -> Estate:
-    """Return the devnet of a directory that the caller holds, made now where there is none."""
+    Its ports are reserved.
+    """
     if estate.exists(root):
-        found = estate.load(root)
-        say(f"resuming {found.name} in {root}")
-        return found
-    made = estate.create(root, SystemClock().now() // 1000)
-    say(f"made {made.name} in {root}: a validator, a relay, alice and bob")
-    return made
+        found = estate.load(root, wanted, book.take)
+        say(f"resuming {found.name} in {root}: {_parts(found)}")
+    else:
+        found = estate.create(root, SystemClock().now() // 1000, wanted, book.take)
+        say(f"made {found.name} in {root}: {_parts(found)}")
+    book.keep_only(found.ports.all(found.size.nodes))
+    return found
 
 
-def run(root: Path, show: Show, work: Work | None = None, *, fresh: bool = False) -> None:
+def run(
+    root: Path, wanted: Wanted, show: Show, work: Work | None = None, *, fresh: bool = False
+) -> None:
     """Run the devnet in root until a signal, or until `work` is done once all is ready.
 
     This process's own log goes to a file: the terminal is for the person. `fresh` removes the
@@ -83,10 +79,10 @@ def run(root: Path, show: Show, work: Work | None = None, *, fresh: bool = False
     Raises: OperatorError, and whatever `work` raises.
     """
     estate.exists(root)
-    with claim.claim(root):
+    with claim.claim(root), reservation.book(cometbft.user_cache(os.environ)) as book:
         if fresh and estate.exists(root):
             estate.remove(root)
-        found = open_estate(root, show.say)
+        found = open_estate(root, wanted, book, show.say)
         binary = cometbft.find(show.say, os.environ)
         with (root / "logs" / "devnet.log").open("a", encoding="utf-8") as stream:
             log.configure(log.settings("info", os.environ, json_logs=True), stream)
@@ -94,16 +90,16 @@ def run(root: Path, show: Show, work: Work | None = None, *, fresh: bool = False
 
 
 async def _main(found: Estate, binary: cometbft.Binary, show: Show, work: Work | None) -> None:
-    up: dict[str, trio.Event] = {"validator": trio.Event(), "relay": trio.Event()}
+    groups = _groups(found, binary)
+    up = {group.name: trio.Event() for group in groups}
 
-    def report(name: str, phase: Phase) -> None:
+    def report(name: str, phase: Phase, failure: Failure | None) -> None:
         logger.info("devnet_changed", part=name, phase=phase.value)
         if phase is Phase.RUNNING:
             up[name].set()
         elif phase is Phase.PAUSED:
-            show.say(f"the {name} failed and is restarted; see {found.root / 'logs'}")
+            show.say(f"{failure}; it is restarted, see {found.root / 'logs'}")
 
-    groups = _groups(found, binary)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope, show)
         async with supervisor.leash() as tether, trio.open_nursery() as running:
@@ -123,26 +119,29 @@ async def _stop_on_signal(scope: trio.CancelScope, show: Show) -> None:
 
 
 def _groups(found: Estate, binary: cometbft.Binary) -> list[Group]:
-    validator, relay = estate.write_configs(found)
     env = environment(found, binary.path)
-    parts = (
-        _child(found, validator, found.ports.validator_health, env),
-        _child(found, relay, found.ports.relay_health, env),
-    )
-    return [Group(part.name, (part,)) for part in parts]
+    health = {each.name: found.ports_of(each).validator_health for each in found.members}
+    health["relay"] = found.ports.relay_health
+    settings = furniture.write_settings(found)
+    return [
+        Group(name, (_child(found, file, health[name], env),)) for name, file in settings.items()
+    ]
 
 
 def _child(found: Estate, config: Path, health: int, env: Mapping[str, str]) -> Child:
     """Return the process of the node whose settings these are; the file is named after it."""
     name = config.stem
+    command = "relay" if name == "relay" else "validator"
 
     async def is_ready() -> bool:
-        return await _get(f"http://{HOST}:{health}/ready") is not None
+        return await tour.get(f"http://{HOST}:{health}/ready") is not None
 
-    command = (sys.executable, "-P", "-c", ENTRY, name, "--config", str(config), "--json-logs")
     return Child(
         name=name,
-        command=command,
+        command=(
+            *(sys.executable, "-P", "-c", ENTRY, command),
+            *("--config", str(config), "--json-logs"),
+        ),
         log_path=found.root / "logs" / f"{name}.log",
         ready=is_ready,
         ready_deadline_s=READY_S,
@@ -164,9 +163,13 @@ async def _wait_until_up(up: Mapping[str, trio.Event], show: Show) -> None:
     started = trio.current_time()
     while waiting := [name for name, event in up.items() if not event.is_set()]:
         elapsed = trio.current_time() - started
-        show.status(f"starting the {' and the '.join(waiting)}, {elapsed:.0f} s")
-        with trio.move_on_after(POLL_S):
+        show.status(
+            f"starting: {len(up) - len(waiting)} of {len(up)} up, "
+            f"waiting for {', '.join(waiting)}, {elapsed:.0f} s"
+        )
+        with trio.move_on_after(SAY_EVERY_S):
             await up[waiting[0]].wait()
+    show.say(f"all {len(up)} up after {trio.current_time() - started:.1f} s")
 
 
 async def renew_roots(found: Estate) -> None:
@@ -200,81 +203,22 @@ async def _renew(entry: ChainEntry, now_ns: int) -> ChainEntry:
 
 def _watch_with(show: Show) -> Work:
     async def watch(found: Estate) -> None:
-        for line in instructions(found):
-            show.say(line)
+        show.announce(found)
         while True:
-            now = await condition(found)
-            show.status(describe(now))
-            await trio.sleep(POLL_S)
+            show.status(tour.describe(await tour.condition(found)))
+            await trio.sleep(WATCH_EVERY_S)
 
     return watch
 
 
-def instructions(found: Estate) -> list[str]:
-    """Return what to do next, as lines to copy."""
-    used = found.ports
-    lines = ["", "two chains and a relay are running; Ctrl-C stops them"]
-    lines += [f"  chat chain      RPC http://{HOST}:{used.rpc}"]
-    lines += [f"  currency chain  RPC http://{HOST}:{used.rpc + 10}"]
-    lines += [f"  validator       http://{HOST}:{used.validator_health}/status"]
-    lines += [f"  relay           http://{HOST}:{used.relay_health}/status", ""]
-    lines += ["talk from two other terminals:"]
-    return [*lines, *[f"  {user_command(found, user)}" for user in estate.USERS], ""]
+def _parts(found: Estate) -> str:
+    """Return what the devnet consists of, in words."""
+    nodes = [
+        *_several(found.size.validators, "validator"),
+        *_several(found.size.full_nodes, "full node"),
+    ]
+    return ", ".join([*nodes, "a relay", "alice and bob"])
 
 
-def user_command(found: Estate, user: str) -> str:
-    """Return the command line that starts a user's client."""
-    beside = Path(sys.executable).with_name("dchat")
-    program = _shown(beside) if beside.exists() else "dchat"
-    words = [program, "user", "--identity", _shown(found.identity(user))]
-    words += ["--network", _shown(found.network), "--data-dir", _shown(found.user_dir(user))]
-    words += ["--passphrase-file", _shown(found.passphrase(user)), "--handle", user]
-    return shlex.join(words)
-
-
-def describe(now: Condition) -> str:
-    """Return the status line."""
-    state = "ready" if now.ready else "not ready"
-    return (
-        f"{state} · chat block {now.chat} · currency block {now.currency} · "
-        f"relay: {now.relay_peers} connected, {now.queued} waiting"
-    )
-
-
-async def condition(found: Estate) -> Condition:
-    """Ask the validator and the relay how they are; zeros stand for no answer."""
-    node = await _get(f"http://{HOST}:{found.ports.validator_health}/status") or {}
-    relay = await _get(f"http://{HOST}:{found.ports.relay_health}/status") or {}
-    chains = _object(node.get("chains"))
-    chat, currency = _object(chains.get("chat")), _object(chains.get("currency"))
-    return Condition(
-        chat=_number(chat.get("height")),
-        currency=_number(currency.get("height")),
-        relay_peers=_number(relay.get("peers")),
-        queued=_number(relay.get("queue_size")),
-        ready=bool(chat.get("ready")) and bool(currency.get("ready")) and bool(relay),
-    )
-
-
-async def _get(url: str) -> dict[str, object] | None:
-    """Return a JSON object served with status 200; None for anything else."""
-    async with fetch.client("") as http:
-        try:
-            found: object = json.loads(await fetch.get(http, url))
-        except (NoAnswer, ValueError, RecursionError):
-            return None
-    return cast("dict[str, object]", found) if isinstance(found, dict) else None
-
-
-def _object(raw: object) -> dict[str, object]:
-    return cast("dict[str, object]", raw) if isinstance(raw, dict) else {}
-
-
-def _number(raw: object) -> int:
-    return raw if isinstance(raw, int) else 0
-
-
-def _shown(path: Path) -> str:
-    """Return the path as a person in this directory would write it."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
+def _several(number: int, what: str) -> list[str]:
+    return [] if number == 0 else [f"a {what}"] if number == 1 else [f"{number} {what}s"]

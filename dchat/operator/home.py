@@ -26,7 +26,7 @@ from dchat.node.config import Consensus
 
 MEMPOOL_TXS: Final = 50_000
 MEMPOOL_BYTES: Final = 256 << 20
-IDLE_HEADER_EVERY: Final = "10s"
+IDLE_HEADER_EVERY_S: Final = 10
 """An idle chain still makes headers, or no deadline could ever be proved."""
 OUTBOUND_SHARE: Final = 4
 
@@ -166,6 +166,11 @@ def _p2p(node: Node) -> Table:
     }
 
 
+def idle_s(times: Consensus) -> int:
+    """Return the seconds after which an idle chain makes a block; 0 where it never pauses."""
+    return 0 if times.create_empty_blocks else IDLE_HEADER_EVERY_S
+
+
 def _consensus(times: Consensus) -> Table:
     return {
         "timeout_propose": f"{times.timeout_propose}ms",
@@ -173,7 +178,7 @@ def _consensus(times: Consensus) -> Table:
         "timeout_precommit": f"{times.timeout_precommit}ms",
         "timeout_commit": f"{times.timeout_commit}ms",
         "create_empty_blocks": times.create_empty_blocks,
-        "create_empty_blocks_interval": "0s" if times.create_empty_blocks else IDLE_HEADER_EVERY,
+        "create_empty_blocks_interval": f"{idle_s(times)}s",
     }
 
 

@@ -2,8 +2,10 @@
 
 The parent writes `+PID` and `-PID` lines to this process's standard input. When the input ends,
 because the parent ended in whatever way, every process still on the list is asked to stop and,
-after a grace period, killed. Processes are held by pidfd where the system has them, so that a
-reused number is never signalled. Nothing but the standard library is imported: it must start fast.
+after a grace period, killed. So is every process that carries this leash's mark in its environment:
+a parent killed between starting a child and writing the line leaves one that nobody told us of.
+Processes are held by pidfd where the system has them, so that a reused number is never signalled.
+Nothing but the standard library is imported: it must start fast.
 """
 
 from __future__ import annotations
@@ -13,16 +15,24 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, Final
 
+MARK: Final = "DCHAT_LEASH"
+"""Environment variable by which a child is known to belong to one leash."""
+PROC: Final = Path("/proc")
+SWEEPS: Final = 5
+"""More than a child that was just starting, and its own children, can need."""
 GRACE_S: Final = 10.0
 POLL_S: Final = 0.05
 GONE: Final = (ProcessLookupError, PermissionError)
 HAS_PIDFD: Final = hasattr(os, "pidfd_open")
 
 
-def watch(orders: BinaryIO, grace_s: float = GRACE_S) -> None:
-    """Keep the list until `orders` ends, then stop what is on it."""
+def watch(orders: BinaryIO, grace_s: float = GRACE_S, mark: str = "") -> None:
+    """Keep the list until `orders` ends, then stop what is on it or carries the mark."""
     held: dict[int, int] = {}
     for line in orders:
         pid = int(line[1:])
@@ -31,6 +41,22 @@ def watch(orders: BinaryIO, grace_s: float = GRACE_S) -> None:
         else:
             _release(held, pid)
     stop(held, grace_s)
+    for _ in range(SWEEPS if mark else 0):
+        strays: dict[int, int] = {}
+        for pid in find(mark):
+            _hold(strays, pid)
+        if not strays:
+            return
+        stop(strays, grace_s)
+
+
+def find(mark: str) -> Iterator[int]:
+    """Yield the living processes that carry the mark; none where there is no /proc."""
+    wanted = f"{MARK}={mark}".encode()
+    for entry in PROC.glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
 
 
 def stop(held: dict[int, int], grace_s: float) -> None:
@@ -82,7 +108,7 @@ def main() -> None:
     """Serve standard input; signals meant for the whole group do not end this process."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    watch(sys.stdin.buffer)
+    watch(sys.stdin.buffer, mark=sys.argv[1] if len(sys.argv) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from dchat.kernel.errors import OperatorError
@@ -12,9 +12,10 @@ from dchat.node.address import Address
 from dchat.operator.chains import PORT_STEP
 
 HOST: Final = "127.0.0.1"
-CHAIN_STEP: Final = 100
-"""The i-th validator on a machine adds 100·i, the j-th relay and the k-th HTTP pair j and k."""
+NODE_STEP: Final = 100
+"""The i-th node on a machine, counted from 0, adds 100·i to each of its ports."""
 MAX_TRIES: Final = 60
+NODE_PORTS: Final = ("p2p", "rpc", "validator_health", "validator_metrics")
 
 
 class NoFreePort(OperatorError):
@@ -35,19 +36,16 @@ class Ports:
     relay_health: int = 8081
     relay_metrics: int = 9091
 
+    def at(self, place: int) -> Ports:
+        """Return the ports of the node in that place, counted from 0."""
+        moved = {name: getattr(self, name) + place * NODE_STEP for name in NODE_PORTS}
+        return replace(self, **moved)
 
-def choose(wanted: Ports) -> Ports:
-    """Return ports that are free now, the wanted ones where possible. Raises: NoFreePort.
-
-    The relay's own port is moved as well: keep it with `is_free` where peers know it.
-    """
-    chains = _first_free(wanted, CHAIN_STEP, ("p2p", "rpc"), steps=(0, PORT_STEP))
-    relay = _first_free(wanted, 1, ("relay",))
-    taken = replace(chains, relay=relay.relay)
-    for name in ("validator_health", "validator_metrics", "relay_health", "relay_metrics"):
-        used = {getattr(taken, each.name) for each in fields(taken) if each.name != name}
-        taken = replace(taken, **{name: getattr(_first_free(taken, 1, (name,), used=used), name)})
-    return taken
+    def all(self, nodes: int) -> frozenset[int]:
+        """Return every port that so many nodes and the relay listen on."""
+        placed = [self.at(place) for place in range(nodes)]
+        currency = [port + PORT_STEP for each in placed for port in (each.p2p, each.rpc)]
+        return frozenset(currency).union(*(astuple(each) for each in placed))
 
 
 def is_free(port: int) -> bool:
@@ -59,20 +57,45 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _first_free(
-    wanted: Ports,
-    step: int,
-    names: tuple[str, ...],
-    *,
-    steps: Iterable[int] = (0,),
-    used: Iterable[int] = (),
-) -> Ports:
-    """Move the named ports together, until each of them, plus each of `steps`, is free."""
-    first = {name: int(getattr(wanted, name)) for name in names}
-    taken = frozenset(used)
-    for attempt in range(MAX_TRIES):
-        moved = {name: port + attempt * step for name, port in first.items()}
-        needed = [port + extra for port in moved.values() for extra in steps]
-        if not taken.intersection(needed) and all(is_free(port) for port in needed):
-            return replace(wanted, **moved)
-    raise NoFreePort(f"no free port near {', '.join(str(port) for port in first.values())}")
+def choose(wanted: Ports, nodes: int = 1, take: Callable[[int], bool] = is_free) -> Ports:
+    """Return ports that `take` gives, the wanted ones where possible. Raises: NoFreePort.
+
+    The relay's own port is moved as well: keep it with `take` where peers know it.
+    """
+    search = _Search(take, tuple(place * NODE_STEP for place in range(nodes)))
+    chosen = search.move(wanted, NODE_STEP, ("p2p", "rpc"), (0, PORT_STEP))
+    for name in ("validator_health", "validator_metrics"):
+        chosen = search.move(chosen, 1, (name,), (0,))
+    alone = _Search(take, (0,), search.used)
+    for name in ("relay", "relay_health", "relay_metrics"):
+        chosen = alone.move(chosen, 1, (name,), (0,))
+    return chosen
+
+
+class _Search:
+    """Looks for free ports and remembers what it gave away, so that nothing is given twice."""
+
+    def __init__(
+        self, take: Callable[[int], bool], places: tuple[int, ...], used: Iterable[int] = ()
+    ) -> None:
+        self._take = take
+        self._places = places
+        self.used = set(used)
+
+    def move(
+        self, wanted: Ports, step: int, names: tuple[str, ...], extra: tuple[int, ...]
+    ) -> Ports:
+        """Move the named ports together until they are free, in every place and plus each extra."""
+        first = {name: int(getattr(wanted, name)) for name in names}
+        for attempt in range(MAX_TRIES):
+            moved = {name: port + attempt * step for name, port in first.items()}
+            needed = {
+                port + place + more
+                for port in moved.values()
+                for place in self._places
+                for more in extra
+            }
+            if not self.used & needed and all(self._take(port) for port in sorted(needed)):
+                self.used |= needed
+                return replace(wanted, **moved)
+        raise NoFreePort(f"no free port near {', '.join(str(port) for port in first.values())}")

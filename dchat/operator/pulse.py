@@ -1,8 +1,12 @@
-"""What a node's chains are doing, read from CometBFT's RPC once a second, and the metrics of it."""
+"""What a node's chains are doing, read from CometBFT's RPC once a second, and the metrics of it.
+
+When no block comes although one should, the pulse says why; when this machine's clock is far from
+the network's, it says that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Final
 
@@ -14,16 +18,20 @@ from pydantic import BeforeValidator
 from dchat.kernel.headers import Flag
 from dchat.node import answers, log
 from dchat.node.answers import Answer, MalformedAnswer
+from dchat.node.clock import Clock
 from dchat.node.http import Json
-from dchat.operator import fetch
+from dchat.operator import fetch, stall
 from dchat.operator.fetch import NoAnswer
+from dchat.operator.skew import Skew
 from dchat.operator.supervisor import Phase
 
 EVERY_S: Final = 1.0
 MAX_CATCH_UP: Final = 20
 """Headers looked at per round; a node far behind skips the rest."""
 STALE_AFTER_S: Final = 10.0
+PATIENCE_S: Final = 30.0
 NS: Final = 1_000_000_000
+NS_IN_MS: Final = 1_000_000
 BLOCK_TIME_BUCKETS: Final = (0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 12.5, 15, 20, 30, 60)
 
 logger = log.get(__name__)
@@ -97,6 +105,10 @@ class Pulse:
 
     chain: str
     chain_id: str
+    names: Mapping[bytes, str] = field(default_factory=dict[bytes, str])
+    """What genesis calls its validators, by their addresses."""
+    patience_s: float = PATIENCE_S
+    """Without a block for so long, something is wrong."""
     phase: Phase = Phase.STARTING
     height: int = 0
     block_time_ns: int = 0
@@ -105,6 +117,12 @@ class Pulse:
     power: int = 0
     restarts: int = 0
     read_at: float = field(default=float("-inf"))
+    risen_at: float = field(default=float("-inf"))
+    stalled: str = ""
+    """Why no blocks come; empty while they do."""
+    failure: str = ""
+    """Why the chain's processes were last restarted."""
+    skew: Skew = field(default_factory=Skew)
     judged: int = 0
     judged_time_ns: int = 0
 
@@ -150,12 +168,13 @@ def declare(registry: CollectorRegistry, chains: Iterable[str]) -> Metrics:
     return measures
 
 
-async def watch(url: str, pulse: Pulse, metrics: Metrics) -> None:
+async def watch(url: str, pulse: Pulse, metrics: Metrics, clock: Clock) -> None:
     """Keep the pulse current until cancelled; a node that does not answer leaves it to go stale."""
     async with fetch.client(url) as http:
         while True:
             try:
-                await _read(http, pulse, metrics)
+                await _read(http, pulse, metrics, clock)
+                await _find_stall(http, pulse)
             except (NoAnswer, MalformedAnswer) as fault:
                 logger.debug("pulse_missed", chain=pulse.chain, reason=repr(fault))
             await trio.sleep(EVERY_S)
@@ -167,9 +186,32 @@ def is_fresh(pulse: Pulse) -> bool:
 
 
 def is_ready(pulse: Pulse) -> bool:
-    """Whether the chain runs, answers and has caught up."""
-    working = pulse.phase is Phase.RUNNING and is_fresh(pulse)
-    return working and pulse.height > 0 and not pulse.catching_up
+    """Whether the chain runs, answers, has caught up and makes blocks."""
+    return not trouble(pulse)
+
+
+def trouble(pulse: Pulse) -> str:
+    """Return why the chain is not ready; empty where it is."""
+    if pulse.phase is not Phase.RUNNING:
+        return (
+            f"{pulse.phase.value}, after: {pulse.failure}" if pulse.failure else pulse.phase.value
+        )
+    if not is_fresh(pulse):
+        return "its node does not answer"
+    if pulse.stalled:
+        return pulse.stalled
+    if pulse.height == 0:
+        return "no block yet"
+    if pulse.catching_up:
+        return f"catching up, at block {pulse.height} with {pulse.peers} peers"
+    return ""
+
+
+def warnings(pulse: Pulse) -> list[str]:
+    """Return what does not keep the chain from working, and should be looked at."""
+    off = pulse.skew.seconds
+    where = "ahead of" if off > 0 else "behind"
+    return [f"this machine's clock is {abs(off)} s {where} the network's"] if off else []
 
 
 def show(pulse: Pulse) -> dict[str, Json]:
@@ -178,12 +220,15 @@ def show(pulse: Pulse) -> dict[str, Json]:
         "chain_id": pulse.chain_id,
         "phase": pulse.phase.value,
         "ready": is_ready(pulse),
+        "trouble": trouble(pulse),
         "height": pulse.height,
-        "block_time_ms": pulse.block_time_ns // 1_000_000,
+        "block_time_ms": pulse.block_time_ns // NS_IN_MS,
         "catching_up": pulse.catching_up,
         "connected_peers": pulse.peers,
         "voting_power": pulse.power,
         "restarts": pulse.restarts,
+        "last_failure": pulse.failure,
+        "clock_ahead_s": pulse.skew.seconds,
     }
 
 
@@ -207,19 +252,59 @@ async def node_id_at(url: str) -> str | None:
             return None
 
 
-async def _read(http: httpx.AsyncClient, pulse: Pulse, metrics: Metrics) -> None:
+async def _read(http: httpx.AsyncClient, pulse: Pulse, metrics: Metrics, clock: Clock) -> None:
+    asked_ns = clock.now() * NS_IN_MS
     said = answers.parse(answers.Result[StatusBody], await fetch.get(http, "/status")).result
+    answered_ns = clock.now() * NS_IN_MS
     net = answers.parse(answers.Result[_NetInfo], await fetch.get(http, "/net_info")).result
-    pulse.height = said.sync_info.latest_block_height
-    pulse.block_time_ns = said.sync_info.latest_block_time
-    pulse.catching_up = said.sync_info.catching_up
-    pulse.power = said.validator_info.voting_power
+    _take_in(pulse, said)
     pulse.peers = net.n_peers
-    pulse.read_at = trio.current_time()
     metrics.height.labels(pulse.chain).set(pulse.height)
     metrics.peers.labels(pulse.chain).set(pulse.peers)
     metrics.power.labels(pulse.chain).set(pulse.power)
     await _judge_blocks(http, pulse, metrics, said.validator_info.address)
+    _judge_clock(pulse, asked_ns, answered_ns)
+
+
+def _take_in(pulse: Pulse, said: StatusBody) -> None:
+    now, before = trio.current_time(), pulse.height
+    pulse.height = said.sync_info.latest_block_height
+    pulse.block_time_ns = said.sync_info.latest_block_time
+    pulse.catching_up = said.sync_info.catching_up
+    pulse.power = said.validator_info.voting_power
+    silent = not is_fresh(pulse)
+    pulse.read_at = now
+    if pulse.height > before or silent:
+        pulse.risen_at = now
+        if pulse.stalled:
+            logger.info("chain_moves_again", chain=pulse.chain, height=pulse.height)
+        pulse.stalled = ""
+
+
+async def _find_stall(http: httpx.AsyncClient, pulse: Pulse) -> None:
+    """Say why there is no block, once one should have come."""
+    waited_s = trio.current_time() - pulse.risen_at
+    if waited_s < pulse.patience_s:
+        return
+    if not pulse.stalled:
+        logger.warning("chain_stalled", chain=pulse.chain, height=pulse.height)
+    if pulse.catching_up:
+        why = f"catching up with {pulse.peers} peers"
+    else:
+        why = await stall.explain(http, pulse.names)
+    alone = "; connected to no other node" if pulse.peers == 0 else ""
+    pulse.stalled = f"no block after {pulse.height} for {waited_s:.0f} s: {why}{alone}"
+
+
+def _judge_clock(pulse: Pulse, asked_ns: int, answered_ns: int) -> None:
+    before = pulse.skew.seconds
+    if pulse.catching_up:
+        pulse.skew.forget()
+        return
+    pulse.skew.judge(pulse.height, pulse.block_time_ns)
+    pulse.skew.heard(pulse.height, asked_ns, answered_ns)
+    if pulse.skew.seconds and not before:
+        logger.warning("clock_off", chain=pulse.chain, ahead_s=pulse.skew.seconds)
 
 
 async def _judge_blocks(
@@ -234,6 +319,7 @@ async def _judge_blocks(
         body = await fetch.get(http, "/commit", {"height": str(height)})
         signed = answers.parse(answers.Result[_CommitBody], body).result.signed_header
         _count(signed, pulse, metrics, own)
+        pulse.skew.judge(height, signed.header.time)
         pulse.judged, pulse.judged_time_ns = height, signed.header.time
 
 

@@ -8,10 +8,12 @@ survives the supervisor, even when that is killed.
 
 from __future__ import annotations
 
+import os
+import secrets
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -23,12 +25,16 @@ from dchat.kernel.errors import OperatorError
 from dchat.node import log
 from dchat.operator import child as processes
 from dchat.operator.child import Child, Running
+from dchat.operator.leash import MARK
 
 POLL_S: Final = 0.05
+LONGEST_POLL_S: Final = 0.5
+"""A start that takes long is asked about less and less often: asking costs what starting needs."""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 MAX_FAILURES: Final = 5
 WINDOW_S: Final = 120.0
+MAX_WORDS: Final = 400
 
 logger = log.get(__name__)
 
@@ -47,11 +53,11 @@ class GaveUp(OperatorError):
 
     hint = "the child's whole output is in the data directory under logs/"
 
-    def __init__(self, child: str, reason: str, lines: Sequence[str]) -> None:
-        last = f": {lines[-1][:400]}" if lines else ""
-        super().__init__(f"{child} {reason}, {MAX_FAILURES} times within {WINDOW_S:.0f} s{last}")
-        self.child = child
-        self.lines = tuple(lines)
+    def __init__(self, failure: Failure) -> None:
+        often = f"{MAX_FAILURES} failures within {WINDOW_S:.0f} s, the last"
+        super().__init__(f"{often}: {failure}", failure.remedy)
+        self.child = failure.child
+        self.lines = failure.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,16 @@ class Failure:
     child: str
     reason: str
     lines: tuple[str, ...]
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """What happened, with the last words."""
+        last = f": {self.lines[-1][:MAX_WORDS]}" if self.lines else ""
+        return f"{self.child} {self.reason}{last}"
 
 
-Report = Callable[[str, Phase], None]
-"""Told of every change: the group's name and its new phase."""
+Report = Callable[[str, Phase, Failure | None], None]
+"""Told of every change: the group's name, its new phase, and before a pause what had failed."""
 
 
 class LeashLost(OperatorError):
@@ -84,9 +96,11 @@ class LeashLost(OperatorError):
 class Leash:
     """The process that stops our children when we cannot."""
 
-    def __init__(self, process: trio.Process) -> None:
+    def __init__(self, process: trio.Process, mark: str) -> None:
         self._process = process
         self._turn = trio.Lock()
+        self.marks: Final = {MARK: mark}
+        """What a child's environment needs, so that it is found even before it is held."""
 
     @property
     def pid(self) -> int:
@@ -115,13 +129,15 @@ class Leash:
 @asynccontextmanager
 async def leash() -> AsyncGenerator[Leash]:
     """Run the leash process; leaving ends it, after it stopped what it still holds."""
+    mark = secrets.token_hex(16)
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "dchat.operator.leash"],
+        [sys.executable, "-m", "dchat.operator.leash", mark],
         stdin=subprocess.PIPE,
         start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != MARK},
     )
     try:
-        yield Leash(process)
+        yield Leash(process, mark)
     finally:
         with trio.CancelScope(shield=True):
             if process.stdin is not None:
@@ -152,9 +168,9 @@ async def _keep(group: Group, tether: Leash, report: Report) -> None:
         failed_at.append(now)
         if len(failed_at) == MAX_FAILURES and now - failed_at[0] < WINDOW_S:
             logger.error("child_given_up", child=failure.child, lines=failure.lines)
-            raise GaveUp(failure.child, failure.reason, failure.lines)
+            raise GaveUp(failure)
         pause_s = FIRST_PAUSE_S if now - started > WINDOW_S else pause_s
-        report(group.name, Phase.PAUSED)
+        report(group.name, Phase.PAUSED, failure)
         await trio.sleep(pause_s)
         pause_s = next_pause(pause_s)
 
@@ -164,15 +180,15 @@ async def _run(group: Group, tether: Leash, report: Report) -> Failure:
     running: list[Running] = []
     async with trio.open_nursery() as readers:
         try:
-            report(group.name, Phase.STARTING)
+            report(group.name, Phase.STARTING, None)
             for child in group.children:
                 failure = await _start(child, running, tether, readers)
                 if failure:
                     return failure
-            report(group.name, Phase.RUNNING)
+            report(group.name, Phase.RUNNING, None)
             return await _first_to_end(running)
         finally:
-            report(group.name, Phase.STOPPING)
+            report(group.name, Phase.STOPPING, None)
             with trio.CancelScope(shield=True):
                 for each in reversed(running):
                     await processes.stop(each)
@@ -183,33 +199,36 @@ async def _start(
     child: Child, running: list[Running], tether: Leash, readers: trio.Nursery
 ) -> Failure | None:
     try:
-        started = await processes.start(child)
+        started = await processes.start(child, tether.marks)
     except OSError as fault:
         return Failure(child.name, f"cannot be run ({fault.strerror})", ())
     running.append(started)
     readers.start_soon(processes.read_output, started)
     await tether.hold(started.process.pid)
+    pause_s = POLL_S
     with trio.move_on_after(child.ready_deadline_s):
-        while started.process.poll() is None:
+        while started.process.poll() is None and not started.lost.is_set():
             if await child.ready():
                 logger.info("child_ready", child=child.name, pid=started.process.pid)
                 return None
-            await trio.sleep(POLL_S)
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_POLL_S)
         return await _ended(started)
-    return Failure(child.name, f"was not ready in {child.ready_deadline_s:.0f} s", _tail(started))
+    return _failure(started, f"was not ready in {child.ready_deadline_s:.0f} s")
 
 
 async def _first_to_end(running: Sequence[Running]) -> Failure:
     ended: list[Running] = []
 
-    async def wait(each: Running) -> None:
-        await each.process.wait()
+    async def wait(each: Running, end: Callable[[], Awaitable[object]]) -> None:
+        await end()
         ended.append(each)
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         for each in running:
-            nursery.start_soon(wait, each)
+            nursery.start_soon(wait, each, each.process.wait)
+            nursery.start_soon(wait, each, each.lost.wait)
     return await _ended(ended[0])
 
 
@@ -217,9 +236,17 @@ async def _ended(running: Running) -> Failure:
     """Describe an end, once its last words have had a moment to arrive."""
     await trio.sleep(2 * POLL_S)
     code = running.process.returncode
-    how = f"was killed by signal {-code}" if code and code < 0 else f"exited with status {code}"
-    return Failure(running.child.name, how, _tail(running))
+    if code is None:
+        return _failure(running, "works no more")
+    how = f"was killed by signal {-code}" if code < 0 else f"exited with status {code}"
+    return _failure(running, how)
 
 
-def _tail(running: Running) -> tuple[str, ...]:
-    return tuple(running.tail)
+def _failure(running: Running, reason: str) -> Failure:
+    """Return the failure; the last words end with the fatal ones, or those that have a remedy."""
+    child, lines = running.child, tuple(running.tail)
+    telling = [line for line in lines if line.startswith(child.fatal)] if child.fatal else []
+    known = {words: line for line in lines for words in child.remedies if words in line}
+    last = [*telling, *known.values()][-1:]
+    remedy = child.remedies[next(iter(known))] if known else ""
+    return Failure(child.name, reason, (*lines, *last), remedy)

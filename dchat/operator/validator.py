@@ -22,15 +22,15 @@ import trio
 
 from dchat.node import http, log, metrics
 from dchat.node.address import Address
-from dchat.node.clock import monotonic_ms
-from dchat.node.config import Database
+from dchat.node.clock import Clock, SystemClock, monotonic_ms
+from dchat.node.config import Consensus, Database
 from dchat.node.http import Json, Probes, Readiness
 from dchat.operator import claim, cometbft, home, pulse, supervisor
 from dchat.operator.child import Child
 from dchat.operator.cometbft import Binary
 from dchat.operator.plan import RPC_ABOVE_P2P, ChainPlan, ValidatorPlan
 from dchat.operator.pulse import Pulse
-from dchat.operator.supervisor import Group, Phase
+from dchat.operator.supervisor import Failure, Group, Phase
 
 MAX_SOCKET_PATH: Final = 100
 """Bytes; the system's own limit is 107."""
@@ -38,6 +38,13 @@ APP_READY_S: Final = 120.0
 NODE_READY_S: Final = 600.0
 """A node that replays many blocks opens its RPC late."""
 STOP_S: Final = 15.0
+SLACK_S: Final = 10.0
+"""A block that is later than its timeouts by so much is missing."""
+FATAL: Final = ("CONSENSUS FAILURE!!!",)
+"""CometBFT says this, votes no more, and goes on answering as if nothing were wrong."""
+REMEDIES: Final = {
+    "is too far in the future": "this machine's clock is behind: set it, for example by NTP",
+}
 
 logger = log.get(__name__)
 
@@ -51,6 +58,7 @@ class Tree:
     sockets: Path
     pulses: Mapping[str, Pulse]
     measures: pulse.Metrics
+    clock: Clock
 
 
 def rehearse(plan: ValidatorPlan, env: Mapping[str, str]) -> None:
@@ -75,26 +83,39 @@ def try_ports(plan: ValidatorPlan) -> None:
         http.listen(place).close()
 
 
-def run(plan: ValidatorPlan, say: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT; every child has ended on return. Raises: OperatorError."""
+def run(plan: ValidatorPlan, say: Callable[[str], None], clock: Clock | None = None) -> None:
+    """Run until SIGTERM or SIGINT; every child has ended on return. Raises: OperatorError.
+
+    Blocks never depend on `clock`: it is shown, and compared with the network's.
+    """
     _raise_file_limit()
     with claim.claim(plan.data_dir), socket_folder(plan.data_dir) as sockets:
         try_ports(plan)
         binary = cometbft.find(say, os.environ, plan.data_dir)
         if not binary.pinned:
             logger.warning("cometbft_not_pinned", path=str(binary.path), want=cometbft.VERSION)
-        pulses = {
-            each.chain.name: Pulse(each.chain.name, each.chain.chain_id) for each in plan.chains
-        }
+        pulses = {each.chain.name: _pulse(each, plan.settings.consensus) for each in plan.chains}
         registry = metrics.new_registry("validator")
-        tree = Tree(plan, binary, sockets, pulses, pulse.declare(registry, pulses))
+        measures = pulse.declare(registry, pulses)
+        tree = Tree(plan, binary, sockets, pulses, measures, clock or SystemClock())
         started = monotonic_ms()
         probes = Probes(
             ready=lambda: readiness(tree),
             status=lambda: status(tree, (monotonic_ms() - started) // 1000),
             registry=registry,
+            clock=tree.clock,
         )
         trio.run(_main, tree, probes)
+
+
+def _pulse(each: ChainPlan, times: Consensus) -> Pulse:
+    return Pulse(each.chain.name, each.chain.chain_id, each.names, patience_s(times))
+
+
+def patience_s(times: Consensus) -> float:
+    """Return the seconds after which a block that has not come is missing."""
+    round_ms = times.timeout_propose + times.timeout_prevote + times.timeout_precommit
+    return home.idle_s(times) + (times.timeout_commit + round_ms) / 1000 + SLACK_S
 
 
 async def _main(tree: Tree, probes: Probes) -> None:
@@ -104,7 +125,7 @@ async def _main(tree: Tree, probes: Probes) -> None:
         nursery.start_soon(http.serve, observability.health, observability.metrics, probes)
         for each in tree.plan.chains:
             watched = tree.pulses[each.chain.name]
-            nursery.start_soon(pulse.watch, each.rpc_url, watched, tree.measures)
+            nursery.start_soon(pulse.watch, each.rpc_url, watched, tree.measures, tree.clock)
         async with supervisor.leash() as tether:
             groups = [await _prepare(tree, each) for each in tree.plan.chains]
             await supervisor.supervise(groups, tether, recorder(tree))
@@ -148,7 +169,7 @@ def _log_start(each: ChainPlan, peers: int) -> None:
         node_id=each.keys.node_id,
         p2p=str(each.p2p),
         rpc=str(each.rpc),
-        founder=each.is_founder,
+        role="validator" if each.is_founder else "full node",
         peers=peers,
     )
 
@@ -219,43 +240,54 @@ def _comet(tree: Tree, each: ChainPlan) -> Child:
         ready_deadline_s=NODE_READY_S,
         stop_deadline_s=STOP_S,
         env=claim.environment(tree.plan.data_dir, os.environ),
+        fatal=FATAL,
+        remedies=REMEDIES,
     )
 
 
 def recorder(tree: Tree) -> supervisor.Report:
     """Return what keeps each chain's phase and counts its restarts."""
 
-    def record(chain: str, phase: Phase) -> None:
+    def record(chain: str, phase: Phase, failure: Failure | None) -> None:
         tree.pulses[chain].phase = phase
-        if phase is Phase.PAUSED:
+        if failure is not None:
             tree.pulses[chain].restarts += 1
+            tree.pulses[chain].failure = str(failure)
             tree.measures.restarts.labels(chain).inc()
 
     return record
 
 
 def readiness(tree: Tree) -> Readiness:
-    """Return what `/ready` shows: ready once both chains run, answer and have caught up."""
-    waiting = [name for name, each in tree.pulses.items() if not pulse.is_ready(each)]
+    """Return what `/ready` shows: ready once both chains run, caught up and make blocks."""
+    troubles = {name: pulse.trouble(each) for name, each in tree.pulses.items()}
     connected = sum(each.peers for each in tree.pulses.values())
-    return Readiness(not waiting, connected, f"waiting for {', '.join(waiting)}" if waiting else "")
+    why = "; ".join(f"{name}: {trouble}" for name, trouble in troubles.items() if trouble)
+    return Readiness(not why, connected, why)
 
 
 def status(tree: Tree, uptime_s: int) -> dict[str, Json]:
     """Return what `/status` shows."""
-    shown: dict[str, Json] = {name: pulse.show(each) for name, each in tree.pulses.items()}
+    pulses = tree.pulses.values()
+    shown: dict[str, Json] = {each.chain: pulse.show(each) for each in pulses}
     return {
         "uptime_s": uptime_s,
         "moniker": tree.plan.settings.validator.moniker,
         "cometbft": {"sha256": tree.binary.sha256, "pinned": tree.binary.pinned},
         "connected_peers": sum(each.peers for each in tree.pulses.values()),
+        "warnings": list(dict.fromkeys(chain.from_iterable(map(pulse.warnings, pulses)))),
         "chains": shown,
         "addresses": {each.chain.name: _addresses(each) for each in tree.plan.chains},
     }
 
 
 def _addresses(each: ChainPlan) -> dict[str, Json]:
-    return {"p2p": str(each.p2p), "rpc": str(each.rpc), "node_id": each.keys.node_id}
+    return {
+        "role": "validator" if each.is_founder else "full node",
+        "p2p": str(each.p2p),
+        "rpc": str(each.rpc),
+        "node_id": each.keys.node_id,
+    }
 
 
 @contextmanager

@@ -69,8 +69,8 @@ def devnet(tmp_path: Path) -> Iterator[Devnet]:
     if started.process is not None:
         started.process.kill()
         started.process.wait()
-    claim.end_leftovers(started.root)
-    claim.end_leftovers(started.root / "validator")
+    for folder in (started.root, *started.root.glob("validator-*/"), *started.root.glob("full-*/")):
+        claim.end_leftovers(folder)
 
 
 def test_it_stops_whole_and_resumes_the_same_chains_on_fresh_trust(devnet: Devnet) -> None:

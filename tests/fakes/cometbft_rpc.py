@@ -23,6 +23,8 @@ class FakeNode:
     power: int = 10
     peers: int = 3
     votes: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
+    prevotes: str = "BA{2:x_} 10/20 = 0.50"
+    catching_up: bool = False
     broken: bytes | None = None
     code: int = 200
 
@@ -33,17 +35,33 @@ class FakeNode:
                 "sync_info": {
                     "latest_block_height": str(self.height),
                     "latest_block_time": _time(self.height),
-                    "catching_up": False,
+                    "catching_up": self.catching_up,
                 },
                 "validator_info": {"address": OWN, "voting_power": str(self.power)},
             }
         if path == "/net_info":
             return {"n_peers": str(self.peers)}
+        if path == "/consensus_state":
+            return {"round_state": self._round_state()}
+        if path == "/validators":
+            members = [{"address": who, "voting_power": "10"} for who in (OWN, OTHER)]
+            return {"validators": members, "total": "2"}
         height = int(query["height"][0])
         votes = self.votes.get(height, [(OWN, 2)])
         signatures = [{"validator_address": who, "block_id_flag": flag} for who, flag in votes]
         header = {"time": _time(height)}
         return {"signed_header": {"header": header, "commit": {"signatures": signatures}}}
+
+    def _round_state(self) -> dict[str, Any]:
+        nobody = "BA{2:__} 0/20 = 0.00"
+        rounds = [(0, nobody), (1, self.prevotes), (2, nobody)]
+        return {
+            "height/round/step": f"{self.height + 1}/1/4",
+            "height_vote_set": [
+                {"round": number, "prevotes_bit_array": bits, "precommits_bit_array": nobody}
+                for number, bits in rounds
+            ],
+        }
 
 
 @contextmanager

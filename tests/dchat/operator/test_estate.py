@@ -2,25 +2,31 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from dchat.node import config, http, identity, network
+from dchat.node import http, network
 from dchat.node.address import Address
-from dchat.node.config import RelayConfig, ValidatorConfig
 from dchat.operator import estate
-from dchat.operator.estate import DevnetUnreadable, Estate, NotADevnet, RelayPortTaken
-from dchat.operator.plan import plan
-from dchat.operator.ports import HOST
+from dchat.operator.estate import (
+    DevnetUnreadable,
+    NotADevnet,
+    OtherSize,
+    RelayPortTaken,
+    Wanted,
+)
+from dchat.operator.layout import Estate, Size
+from dchat.operator.ports import HOST, Ports
 
 NOW_S = 1_795_410_000
+PORTS = "".join(f"{name} = 1\n" for name in asdict(Ports()))
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Estate:
-    return estate.create(tmp_path_factory.mktemp("template") / "devnet", NOW_S)
+    return estate.create(tmp_path_factory.mktemp("template") / "devnet", NOW_S, Wanted(2, 1))
 
 
 @pytest.fixture
@@ -30,36 +36,36 @@ def made(tmp_path: Path, template: Estate) -> Estate:
     return replace(template, root=root)
 
 
-def test_everything_in_it_fits_together(made: Estate) -> None:
-    validator, relay = estate.write_configs(made)
-
-    planned = plan(config.load(ValidatorConfig, validator, {}, {}).settings)
-    settings = config.load(RelayConfig, relay, {}, {}).settings
-
-    found = network.load(made.network)
-    assert [each.is_founder for each in planned.chains] == [True, True]
-    assert found.chat.rpc == (planned.chains[1].rpc_url,)
-    assert found.relays[0].startswith(f"/ip4/127.0.0.1/tcp/{settings.network.listen_address.port}/")
-    assert planned.settings.consensus.timeout_commit == 500
-
-
-def test_users_are_sealed_and_their_passphrases_owner_only(made: Estate) -> None:
-    passphrase = identity.read_passphrase(made.passphrase("alice"))
-
-    assert identity.read(made.identity("alice")).seal is not None
-    assert identity.load(made.identity("alice"), passphrase).kind == "user"
-    assert made.passphrase("alice").stat().st_mode & 0o777 == 0o600
-
-
-def test_both_users_are_funded_on_both_chains(made: Estate) -> None:
-    planned = plan(config.load(ValidatorConfig, estate.write_configs(made)[0], {}, {}).settings)
-
-    assert [each.summary.supply for each in planned.chains] == [2_000_000_000, 2_000_000_000]
-
-
 def test_a_second_start_finds_the_same_devnet(made: Estate) -> None:
     assert estate.exists(made.root)
     assert estate.load(made.root) == made
+
+
+def test_the_number_of_validators_is_kept(made: Estate) -> None:
+    with pytest.raises(OtherSize, match="has 2 validators, not 4") as caught:
+        estate.load(made.root, Wanted(validators=4))
+
+    assert "--fresh" in caught.value.hint
+    assert estate.load(made.root, Wanted(validators=2)) == made
+
+
+@pytest.mark.parametrize("full_nodes", [0, 2])
+def test_full_nodes_come_and_go(made: Estate, full_nodes: int) -> None:
+    resized = estate.load(made.root, Wanted(full_nodes=full_nodes))
+
+    assert resized.size == Size(2, full_nodes)
+    assert len(network.load(made.network).chat.rpc) == 2 + full_nodes
+    assert all(resized.identity(each.name).exists() for each in resized.members)
+    assert estate.load(made.root) == resized
+
+
+def test_a_network_file_left_behind_by_a_kill_is_put_right(made: Estate) -> None:
+    right = made.network.read_text()
+    made.network.write_text(right.replace(f":{made.ports.rpc}", ":1"))
+
+    estate.load(made.root)
+
+    assert made.network.read_text() == right
 
 
 def test_taken_ports_are_replaced_and_written_down(made: Estate) -> None:
@@ -67,7 +73,7 @@ def test_taken_ports_are_replaced_and_written_down(made: Estate) -> None:
         moved = estate.load(made.root)
 
     assert moved.ports.rpc != made.ports.rpc
-    assert network.load(made.network).chat.rpc == (f"http://{HOST}:{moved.ports.rpc}",)
+    assert network.load(made.network).chat.rpc[0] == f"http://{HOST}:{moved.ports.rpc}"
     assert estate.load(made.root) == moved
 
 
@@ -114,6 +120,16 @@ def test_removal_leaves_the_lock_only(made: Estate) -> None:
     assert [each.name for each in made.root.iterdir()] == ["lock"]
 
 
+def test_a_devnet_of_the_first_format_can_be_removed(made: Estate) -> None:
+    (made.root / estate.MARKER).write_text("format = 1\n")
+    (made.root / "validator").mkdir()
+    (made.root / "validator.toml").touch()
+
+    estate.remove(made.root)
+
+    assert list(made.root.iterdir()) == []
+
+
 def test_a_devnet_with_a_strangers_file_is_not_removed(made: Estate) -> None:
     (made.root / "thesis.txt").write_text("mine")
 
@@ -139,7 +155,9 @@ def test_a_cut_off_creation_starts_over(made: Estate) -> None:
         "",
         "format = 1\n",
         "format = 2\n[ports]\n",
-        'format = 1\nname = "x"\n[ports]\np2p = "a"\n',
+        'format = 2\nname = "x"\n[ports]\np2p = "a"\n',
+        'format = 2\nname = "x"\nvalidators = 0\nfull_nodes = 0\n[ports]\n' + PORTS,
+        'format = 2\nname = "x"\nvalidators = 99\nfull_nodes = 0\n[ports]\n' + PORTS,
         "[",
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from dchat.operator import leash as leash_module
 from tests.dchat.operator.programs import (
     SLEEPER,
     STUBBORN,
@@ -60,6 +62,26 @@ def test_a_process_that_is_gone_already_is_no_fault() -> None:
         ended = leash([sys.executable, "-c", STOP], b"+%d\n-%d\n" % (process.pid, 4_000_000))
 
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_what_carries_its_mark_is_stopped_without_having_been_named() -> None:
+    program = STOP.replace("0.2)", "0.2, 'mine')")
+    env = {**os.environ, leash_module.MARK: "mine"}
+    with subprocess.Popen(python(SLEEPER), stdout=subprocess.PIPE, env=env) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        ended = leash([sys.executable, "-c", program], b"")
+
+        assert (ended.returncode, process.wait(10)) == (0, -signal.SIGTERM)
+
+
+def test_what_carries_another_mark_lives_on() -> None:
+    program = STOP.replace("0.2)", "0.2, 'mine')")
+    with child(SLEEPER) as process:
+        leash([sys.executable, "-c", program], b"")
+
+        assert is_alive(process.pid)
 
 
 def test_ctrl_c_and_a_service_managers_stop_do_not_end_it() -> None:

@@ -59,3 +59,25 @@ def test_a_range_without_a_free_port_is_said_to_be(monkeypatch: pytest.MonkeyPat
 
     with http.listen(Address(ports.HOST, wanted.relay)), pytest.raises(NoFreePort, match="near"):
         ports.choose(wanted)
+
+
+def test_the_ports_of_every_node_are_looked_at() -> None:
+    wanted = ports.choose(HIGH, 3)
+
+    with http.listen(Address(ports.HOST, wanted.at(2).rpc + 10)):
+        chosen = ports.choose(wanted, 3)
+
+    assert chosen.rpc != wanted.rpc
+    assert ports.choose(wanted, 3) == wanted
+
+
+def test_every_port_of_a_network_is_its_own() -> None:
+    assert len(ports.choose(HIGH, 4).all(4)) == 4 * 6 + 3
+
+
+def test_ports_that_are_not_given_are_passed_over() -> None:
+    wanted = free_base()
+
+    chosen = ports.choose(wanted, take=lambda port: port != wanted.validator_health)
+
+    assert chosen.validator_health != wanted.validator_health

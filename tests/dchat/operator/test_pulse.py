@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 
 import pytest
@@ -11,6 +12,10 @@ from dchat.operator.pulse import Metrics, Pulse
 from dchat.operator.supervisor import Phase
 from tests.dchat.operator.programs import until
 from tests.fakes.cometbft_rpc import OTHER, OWN, FakeNode, serving
+from tests.fakes.node import HandClock
+
+NOON_NS = 1_767_268_800 * 10**9
+"""The fake node's block 0."""
 
 
 class Scene:
@@ -22,13 +27,14 @@ class Scene:
         self.registry = CollectorRegistry()
         self.metrics: Metrics = pulse.declare(self.registry, ["chat"])
         self.pulse = Pulse("chat", "test", phase=Phase.RUNNING)
+        self.clock = HandClock(NOON_NS)
 
     def watch(self, *steps: Callable[[], object]) -> None:
         """Watch until the node's height was judged; then do the next step, and watch on."""
 
         async def main() -> None:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(pulse.watch, self.url, self.pulse, self.metrics)
+                nursery.start_soon(pulse.watch, self.url, self.pulse, self.metrics, self.clock)
                 for step in (*steps, lambda: None):
                     await until(lambda: self.pulse.judged == self.node.height - 1)
                     step()
@@ -38,6 +44,15 @@ class Scene:
 
     def value(self, name: str) -> float | None:
         return self.registry.get_sample_value(name, {"chain": "chat"})
+
+    def watch_until(self, holds: Callable[[], bool]) -> None:
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pulse.watch, self.url, self.pulse, self.metrics, self.clock)
+                await until(holds)
+                nursery.cancel_scope.cancel()
+
+        trio.run(main)
 
     def grow(self, blocks: int) -> Callable[[], None]:
         def step() -> None:
@@ -153,3 +168,65 @@ def test_ready_means_running_answering_and_caught_up(
     last = scene.pulse.read_at
 
     assert trio.run(main)["ready"] is ready
+
+
+def test_a_chain_without_blocks_says_who_is_missing(scene: Scene) -> None:
+    scene.pulse.patience_s = 0.05
+    scene.pulse.names = {bytes.fromhex(OTHER): "validator-2"}
+
+    scene.watch_until(lambda: bool(scene.pulse.stalled))
+
+    assert re.fullmatch(
+        r"no block after 5 for \d+ s: only 10 of 20 voting power votes and more than two thirds "
+        r"are needed; not heard from: validator-2",
+        scene.pulse.stalled,
+    )
+
+
+def test_a_node_that_knows_nobody_says_that_too(scene: Scene) -> None:
+    scene.pulse.patience_s, scene.node.peers = 0.05, 0
+
+    scene.watch_until(lambda: bool(scene.pulse.stalled))
+
+    assert scene.pulse.stalled.endswith("; connected to no other node")
+
+
+def test_a_node_that_gets_no_old_blocks_says_so(scene: Scene) -> None:
+    scene.pulse.patience_s, scene.node.catching_up = 0.05, True
+
+    scene.watch_until(lambda: bool(scene.pulse.stalled))
+
+    assert scene.pulse.stalled.endswith(": catching up with 3 peers")
+
+
+def test_a_block_ends_the_complaint(scene: Scene) -> None:
+    scene.pulse.patience_s = 0.2
+    scene.watch_until(lambda: bool(scene.pulse.stalled))
+
+    scene.node.height += 1
+
+    scene.watch_until(lambda: not scene.pulse.stalled)
+
+
+@pytest.mark.parametrize(("off_s", "told"), [(300, 300), (-40, -40), (5, 0)])
+def test_a_clock_that_is_far_off_is_noticed_within_a_few_blocks(
+    scene: Scene, off_s: int, told: int
+) -> None:
+    def tick() -> None:
+        scene.node.height += 1
+        scene.clock.now_ns = NOON_NS + (scene.node.height + 1 + off_s) * 10**9
+
+    tick()
+    scene.watch(*[tick] * 12)
+
+    assert abs(scene.pulse.skew.seconds - told) <= 1
+    assert len(pulse.warnings(scene.pulse)) == bool(told)
+
+
+def test_old_blocks_say_nothing_about_the_clock(scene: Scene) -> None:
+    scene.node.catching_up = True
+    scene.clock.now_ns = NOON_NS + 10**6 * 10**9
+
+    scene.watch(*[scene.grow(1)] * 8)
+
+    assert scene.pulse.skew.seconds == 0

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import trio
 
 from dchat.operator import supervisor
 from dchat.operator.child import Child
-from dchat.operator.supervisor import GaveUp, Group, LeashLost, Phase
+from dchat.operator.supervisor import Failure, GaveUp, Group, LeashLost, Phase
 from tests.dchat.operator.programs import (
     SLEEPER,
     kill,
@@ -52,6 +53,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.phases: list[Phase] = []
+        self.failures: list[Failure] = []
 
     def child(
         self, name: str, program: str, ready: Callable[[], Awaitable[bool]] = at_once
@@ -68,8 +70,9 @@ class Scene:
 
         trio.run(main)
 
-    def _report(self, _group: str, phase: Phase) -> None:
+    def _report(self, _group: str, phase: Phase, failure: Failure | None) -> None:
         self.phases.append(phase)
+        self.failures += [failure] if failure else []
 
 
 @pytest.fixture
@@ -135,7 +138,7 @@ def test_a_killed_child_takes_its_group_along_and_all_start_again(
 def test_a_child_that_keeps_failing_ends_everything_with_its_last_words(scene: Scene) -> None:
     group = Group("lone", (scene.child("sick", "import sys; sys.exit('no space left')"),))
 
-    reason = "^sick exited with status 1, 5 times within 120 s: no space left$"
+    reason = "^5 failures within 120 s, the last: sick exited with status 1: no space left$"
     with pytest.RaisesGroup(
         pytest.RaisesExc(GaveUp, match=reason, check=lambda fault: fault.lines[-1:] == LAST),
         flatten_subgroups=True,
@@ -155,7 +158,32 @@ def test_a_child_that_cannot_start_is_named_with_the_reason(
     child = Child("lame", command, tmp_path / "log", never, ready_deadline_s=0.05)
 
     with pytest.RaisesGroup(
-        pytest.RaisesExc(GaveUp, match=f"lame {reason}"), flatten_subgroups=True
+        pytest.RaisesExc(GaveUp, match=f": lame {reason}"), flatten_subgroups=True
+    ):
+        scene.play(Group("lone", (child,)), lambda: False)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_child_that_says_it_works_no_more_is_restarted_with_the_reason(scene: Scene) -> None:
+    program = (
+        "import json, time\nprint(json.dumps({'_msg': 'DEAD', 'err': 'clock is off'}))\n"
+        "print('and on', flush=True)\ntime.sleep(600)"
+    )
+    child = replace(scene.child("node", program), fatal=("DEAD",))
+
+    scene.play(Group("lone", (child,)), lambda: len(scene.failures) == 2)
+
+    assert str(scene.failures[0]) == "node works no more: DEAD: clock is off"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_known_fault_comes_with_what_to_do_about_it(scene: Scene) -> None:
+    sick = scene.child("sick", "import sys; print('clock is off'); sys.exit('bye')")
+    child = replace(sick, remedies={"clock is": "set the clock"})
+
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(GaveUp, match=r"off$", check=lambda fault: fault.hint == "set the clock"),
+        flatten_subgroups=True,
     ):
         scene.play(Group("lone", (child,)), lambda: False)
 
@@ -184,6 +212,28 @@ scene.play(Group("g", (scene.child("c", telling(Path({str(told)!r}))),)), lambda
         owner.send_signal(signal.SIGKILL)
 
         wait_until_dead(child_pid)
+
+
+def test_a_child_whose_start_was_cut_off_by_a_kill_dies_as_well(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = f"""
+import os
+from pathlib import Path
+import trio
+from dchat.operator import child, supervisor
+from tests.dchat.operator.test_supervisor import Scene, telling
+async def main():
+    async with supervisor.leash() as tether:
+        await child.start(
+            Scene(Path({str(tmp_path)!r})).child("c", telling(Path({str(told)!r}))), tether.marks
+        )
+        os.kill(os.getpid(), 9)
+trio.run(main)
+"""
+    env = {**os.environ, "PYTHONPATH": str(REPO)}
+    subprocess.run([sys.executable, "-c", program], env=env, check=False, timeout=60)
+
+    wait_until_dead(int(wait_for_file(told).split()[1]))
 
 
 def test_a_lost_leash_stops_everything_loudly(scene: Scene, tmp_path: Path) -> None:

@@ -8,18 +8,21 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from abci_chat.machine import MACHINE as CHAT
-from dchat.node import config
+from dchat.node import config, identity
 from dchat.node.address import Address, PeerAddress
-from dchat.node.config import Database, ValidatorConfig
+from dchat.node.clock import SystemClock
+from dchat.node.config import Consensus, Database, ValidatorConfig
 from dchat.node.process import parse
 from dchat.operator import pulse, validator
 from dchat.operator.cometbft import Binary
-from dchat.operator.plan import ValidatorPlan, plan
+from dchat.operator.plan import ValidatorPlan, keys_of, plan
 from dchat.operator.pulse import Pulse
-from dchat.operator.supervisor import Phase
+from dchat.operator.supervisor import Failure, Phase
 from dchat.operator.validator import Tree
 from tests.dchat.operator.networks import network
 from tests.fakes.cometbft_rpc import FakeNode, serving
+
+SICK = Failure("chat-node", "was killed", ("up", "out of memory"))
 
 
 @pytest.fixture
@@ -37,14 +40,19 @@ def planned(tmp_path: Path) -> ValidatorPlan:
 def tree(planned: ValidatorPlan) -> Tree:
     pulses = {each.chain.name: Pulse(each.chain.name, "test") for each in planned.chains}
     measures = pulse.declare(CollectorRegistry(), pulses)
-    return Tree(planned, Binary(Path("/c"), "ab", pinned=True), Path("/run"), pulses, measures)
+    binary = Binary(Path("/c"), "ab", pinned=True)
+    return Tree(planned, binary, Path("/run"), pulses, measures, SystemClock())
+
+
+def shown_by(running: Tree) -> dict[str, object]:
+    async def main() -> dict[str, object]:
+        return dict(validator.status(running, 7))
+
+    return trio.run(main)
 
 
 def test_status_names_both_chains_and_where_they_listen(planned: ValidatorPlan) -> None:
-    async def main() -> dict[str, object]:
-        return dict(validator.status(tree(planned), 7))
-
-    shown = trio.run(main)
+    shown = shown_by(tree(planned))
 
     assert shown["uptime_s"] == 7
     assert shown["cometbft"] == {"sha256": "ab", "pinned": True}
@@ -55,15 +63,42 @@ def test_readiness_names_the_chains_waited_for(planned: ValidatorPlan) -> None:
     async def main() -> str:
         return validator.readiness(tree(planned)).why
 
-    assert trio.run(main) == "waiting for currency, chat"
+    assert trio.run(main) == "currency: starting; chat: starting"
 
 
-def test_a_restart_is_counted(planned: ValidatorPlan) -> None:
+def test_a_restart_is_counted_and_its_reason_shown(planned: ValidatorPlan) -> None:
     running = tree(planned)
 
-    validator.recorder(running)("chat", Phase.PAUSED)
+    validator.recorder(running)("chat", Phase.PAUSED, SICK)
 
     assert (running.pulses["chat"].restarts, running.pulses["currency"].restarts) == (1, 0)
+    assert "'trouble': 'waiting to restart, after: chat-node was killed: out of memory'" in str(
+        shown_by(running)
+    )
+
+
+def test_a_clock_far_off_is_a_warning_told_once_for_both_chains(planned: ValidatorPlan) -> None:
+    running = tree(planned)
+    running.pulses["chat"].skew.seconds = running.pulses["currency"].skew.seconds = -300
+
+    assert shown_by(running)["warnings"] == ["this machine's clock is 300 s behind the network's"]
+
+
+def test_status_tells_a_validator_from_a_full_node(planned: ValidatorPlan, tmp_path: Path) -> None:
+    stranger = identity.create(tmp_path / "stranger.json", "node")
+    chain = planned.chains[0]
+    full = replace(chain, keys=keys_of(stranger, "currency"))
+
+    status = str(shown_by(tree(replace(planned, chains=(full, planned.chains[1])))))
+
+    assert "'currency': {'role': 'full node'" in status
+    assert "'chat': {'role': 'validator'" in status
+
+
+def test_a_chain_is_given_longer_where_it_may_idle() -> None:
+    idle, busy = Consensus(), Consensus(create_empty_blocks=True)
+
+    assert validator.patience_s(idle) - validator.patience_s(busy) == 10
 
 
 def test_a_short_directory_holds_its_own_sockets(tmp_path: Path) -> None:
