@@ -135,7 +135,8 @@ def judge(fault: BaseException, noun: str) -> Verdict:
             refusal = REFUSALS[fault.code]
             return Verdict(f"refused, {refusal.name} ({fault.code}): {fault}", refusal.hint, FAILED)
         case OSError(strerror=str(reason), filename=str(path)):
-            return Verdict(f"{path}: {reason}", "", FAILED)
+            hint = "check the path, who may use it, and the space left"
+            return Verdict(f"{path}: {reason}", hint, FAILED)
         case _:
             return Verdict(str(fault) or type(fault).__name__, "", FAILED)
 

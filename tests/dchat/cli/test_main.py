@@ -136,4 +136,7 @@ def test_a_refusal_shows_name_numbers_and_hint() -> None:
 def test_a_system_fault_names_the_file() -> None:
     fault = OSError(errno.ENOSPC, "No space left on device", "/data/x")
 
-    assert main.judge(fault, "relay") == Verdict("/data/x: No space left on device", "", 1)
+    verdict = main.judge(fault, "relay")
+
+    assert (verdict.message, verdict.exit_code) == ("/data/x: No space left on device", 1)
+    assert "the space left" in verdict.hint
