@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
@@ -184,10 +184,7 @@ class Node:
         result = run_block(self._machine, self._state, block, self._pool.verified)
         staged = self._storage.stage(Height(request.height), {**self._genesis, **result.writes})
         self._executed = _Executed(staged, block)
-        return pb.ResponseFinalizeBlock(
-            tx_results=[_tx_result(outcome) for outcome in result.outcomes],
-            app_hash=staged.app_hash,
-        )
+        return _block_result(result.outcomes, staged.app_hash)
 
     def commit(self, _request: pb.RequestCommit) -> pb.ResponseCommit:
         """The staged block is on disk. Raises: InvariantBroken if there is none."""
@@ -292,30 +289,26 @@ def _on_top(state: State, writes: Mapping[bytes, bytes | None]) -> State:
     return draft
 
 
-def _tx_result(outcome: Outcome) -> pb.ExecTxResult:
-    """Code and gas are hashed by CometBFT; log and events are not."""
-    if outcome.code:
-        return pb.ExecTxResult(
-            code=outcome.code,
-            gas_wanted=outcome.cost_wanted,
-            gas_used=outcome.cost_used,
-            log=explain(outcome),
-            codespace=CODESPACE,
-        )
-    return pb.ExecTxResult(
-        gas_wanted=outcome.cost_wanted,
-        gas_used=outcome.cost_used,
-        events=[_told(event) for event in outcome.events],
-    )
+def _block_result(outcomes: Sequence[Outcome], app_hash: bytes) -> pb.ResponseFinalizeBlock:
+    """Code, gas and app hash are hashed by CometBFT; log and events are not."""
+    answer = pb.ResponseFinalizeBlock(app_hash=app_hash)
+    add = answer.tx_results.add  # in place: a message made apart is copied in, at twice the time
+    for outcome in outcomes:
+        told = add(code=outcome.code, gas_wanted=outcome.cost_wanted, gas_used=outcome.cost_used)
+        if outcome.code:
+            told.log = explain(outcome)
+            told.codespace = CODESPACE
+        for event in outcome.events:
+            _tell(event, told.events.add(type=type(event).__name__))
+    return answer
 
 
-def _told(event: Event) -> pb.Event:
-    names = _field_names(type(event))
-    attributes = [
-        pb.EventAttribute(key=name, value=_shown(getattr(event, name)), index=True)
-        for name in names
-    ]
-    return pb.Event(type=type(event).__name__, attributes=attributes)
+def _tell(event: Event, told: pb.Event) -> None:
+    """Every field becomes an attribute; numbers are not indexed, as nobody searches by them."""
+    add = told.attributes.add
+    for name in _field_names(type(event)):
+        value: object = getattr(event, name)
+        add(key=name, value=_shown(value), index=not isinstance(value, int))
 
 
 @cache

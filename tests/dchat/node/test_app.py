@@ -318,6 +318,12 @@ def test_a_transfer_is_told_as_an_event(chain: Consensus) -> None:
     ]
 
 
+def test_transfers_are_found_by_account_and_not_by_amount(chain: Consensus) -> None:
+    (event,) = chain.block(pay(BOB, 5)).tx_results[0].events
+
+    assert [each.key for each in event.attributes if each.index] == ["sender", "to"]
+
+
 def test_the_machine_is_told_height_time_proposer_and_chain_of_a_block(storage: Storage) -> None:
     told: list[BlockContext] = []
     attentive = replace(MACHINE, end_block=(lambda _, context: told.append(context),))
