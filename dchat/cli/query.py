@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
+import trio
 import typer
 
 from abci_chat import keys as chat_keys
-from abci_chat.state import IDENTITY
-from dchat.cli.chains import (
-    Chain,
-    Network,
-    entry_of,
-    show_checked,
-    with_chain,
+from abci_chat.state import IDENTITY, MAX_HANDLE_BYTES
+from dchat.cli import checked, listing
+from dchat.cli.asking import (
+    Asked,
+    Fields,
+    MaxAge,
+    Node,
+    NotThere,
+    Source,
+    answer,
+    asking,
+    show_answer,
 )
-from dchat.cli.show import Json, Value, show
-from dchat.kernel import accounts, params
-from dchat.kernel.accounts import ACCOUNT_ID, Account
+from dchat.cli.chains import Chain, Network, entry_of, with_chain
+from dchat.cli.checked import NoProof, Proof
+from dchat.cli.show import Json, Value
+from dchat.kernel import accounts, params, supply
+from dchat.kernel.accounts import ACCOUNT_ID, Account, AccountId
 from dchat.kernel.amounts import show_amount
-from dchat.kernel.errors import OperatorError
+from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.ids import Height, TxHash
-from dchat.kernel.light import TrustedBlock
-from dchat.node.chain import OpenChain
+from dchat.node import network as networks
+from dchat.node.chain import MAX_AGE_S, Asking, OpenChain
+from dchat.node.network import ChainEntry
+from dchat.node.rfc3339 import show_time
+from dchat.node.rpc import Chain as Rpc
+from dchat.node.rpc import Included, NodeUnreachable, connect
 
 TX_HASH_BYTES = 32
+STATUS_PATIENCE_S = 5.0
 
-Trusting = Annotated[
-    bool, typer.Option("--trust", help="Believe the node: no header, no proof, not checked.")
-]
 Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dchat1….")]
-
-
-class NotThere(OperatorError):
-    """The chain holds nothing under that name."""
-
-    exit_code = 11
-    hint = "check the spelling; what was just sent is there one block later"
 
 
 class BadHash(OperatorError):
@@ -47,46 +49,29 @@ class BadHash(OperatorError):
     hint = "a transaction hash is 64 hexadecimal digits, as `dchat tx send` prints it"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Values with proofs under one header, or on the node's word where there is none."""
-
-    chain: OpenChain
-    block: TrustedBlock | None
-
-    async def value(self, key: bytes) -> bytes | None:
-        if self.block is None:
-            return await self.chain.ask("/store", key) or None
-        return (await self.chain.reader.read_at(self.block, key)).value
-
-    @property
-    def checked(self) -> Value:
-        return show_checked(self.block) if self.block else "nothing: --trust was given"
-
-
 def register(app: typer.Typer) -> None:
     """Add the `query` group to `app`."""
     group = typer.Typer(help="Ask the chains, and check their answers by proof.")
     group.callback()(_group)
-    for command in (account, balance, identity, block, tx):
-        group.command()(command)
+    group.command("account")(account)
+    group.command("balance")(balance)
+    group.command("identity")(identity)
     group.command("params")(parameters)
+    group.command("supply")(show_supply)
+    group.command("block")(block)
+    group.command("tx")(tx)
+    group.command("status")(status)
+    group.command("entries")(listing.entries)
+    group.command("roots")(listing.roots)
     app.add_typer(group, name="query")
 
 
-def account(
-    account_id: Account_,
-    *,
-    network: Network,
-    chain: Chain = "currency",
-    trust: Trusting = False,
-    as_json: Json = False,
-) -> None:
-    """Show an account's key, next nonce and balance."""
+@asking
+def account(asked: Asked, account_id: Account_, *, chain: Chain = "currency") -> None:
+    """Show an account's key, next nonce and balance; one never seen has nothing."""
     wanted = accounts.key(accounts.parse_account(account_id))
 
-    async def ask(opened: OpenChain) -> Value:
-        source = await _source(opened, trust=trust)
+    async def ask(source: Source) -> Fields:
         held = _decode(await source.value(wanted))
         return {
             "account": account_id,
@@ -94,78 +79,54 @@ def account(
             "key_version": held.key_version,
             "nonce": held.nonce,
             "balance_base_units": held.balance,
-            "proved_by": source.checked,
         }
 
-    show(with_chain(entry_of(network, chain), ask), as_json=as_json)
+    answer(asked, chain, ask)
 
 
-def balance(
-    account_id: Account_,
-    *,
-    network: Network,
-    trust: Trusting = False,
-    as_json: Json = False,
-) -> None:
+@asking
+def balance(asked: Asked, account_id: Account_) -> None:
     """Show what an account holds on the currency chain."""
     wanted = accounts.key(accounts.parse_account(account_id))
 
-    async def ask(opened: OpenChain) -> Value:
-        source = await _source(opened, trust=trust)
+    async def ask(source: Source) -> Fields:
         held = _decode(await source.value(wanted))
-        return {
-            "account": account_id,
-            "balance": f"{show_amount(held.balance)} DCHAT",
-            "proved_by": source.checked,
-        }
+        return {"account": account_id, "balance": f"{show_amount(held.balance)} DCHAT"}
 
-    show(with_chain(entry_of(network, "currency"), ask), as_json=as_json)
+    answer(asked, "currency", ask)
 
 
+@asking
 def identity(
-    handle: Annotated[str, typer.Argument(help="Handle on the chat chain.")],
-    *,
-    network: Network,
-    trust: Trusting = False,
-    as_json: Json = False,
+    asked: Asked,
+    handle: Annotated[str, typer.Argument(help="Handle on the chat chain, or an account id.")],
 ) -> None:
     """Show the keys and home relays behind a handle."""
 
-    async def ask(opened: OpenChain) -> Value:
-        source = await _source(opened, trust=trust)
-        owner = await source.value(chat_keys.handle(handle))
-        if owner is None:
-            raise NotThere(f"nobody has the handle {handle!r}")
-        account_id = ACCOUNT_ID.decode(owner)
-        record = await source.value(chat_keys.identity(accounts.AccountId(account_id)))
+    async def ask(source: Source) -> Fields:
+        owner = await _owner(source, handle)
+        record = await source.value(chat_keys.identity(owner))
         if record is None:
-            raise NotThere(f"no identity behind the handle {handle!r}")
+            raise NotThere(f"no identity is registered for {handle!r}")
         found = IDENTITY.decode(record)
         return {
             "handle": found.handle,
-            "account": accounts.show_account(accounts.AccountId(account_id)),
+            "account": accounts.show_account(owner),
             "public_key": found.public_key,
             "inbox_key": found.inbox_key,
             "home_relays": found.home_relays,
             "prekey_hash": found.prekey_hash,
             "registered_at": found.registered_at,
-            "proved_by": source.checked,
         }
 
-    show(with_chain(entry_of(network, "chat"), ask), as_json=as_json)
+    answer(asked, "chat", ask)
 
 
-def parameters(
-    *,
-    network: Network,
-    chain: Chain = "currency",
-    trust: Trusting = False,
-    as_json: Json = False,
-) -> None:
+@asking
+def parameters(asked: Asked, *, chain: Chain = "currency") -> None:
     """Show a chain's prices and bounds."""
 
-    async def ask(opened: OpenChain) -> Value:
-        source = await _source(opened, trust=trust)
+    async def ask(source: Source) -> Fields:
         value = await source.value(params.KEY)
         rules = params.SHAPE.decode(value) if value else params.DEFAULT
         return {
@@ -173,64 +134,131 @@ def parameters(
             "max_block_cost": rules.max_block_cost,
             "max_block_bytes": rules.max_block_bytes,
             "max_validity_blocks": rules.max_validity_blocks,
-            "proved_by": source.checked,
         }
 
-    show(with_chain(entry_of(network, chain), ask), as_json=as_json)
+    answer(asked, chain, ask)
 
 
-def block(
+@asking
+def show_supply(asked: Asked, *, chain: Chain = "currency") -> None:
+    """Show what was ever issued and burned, and what accounts hold together."""
+
+    async def ask(source: Source) -> Fields:
+        value = await source.value(supply.KEY)
+        if value is None:
+            raise NotThere("nothing was ever issued on this chain")
+        found = supply.decode(value)
+        return {
+            "issued_base_units": found.issued,
+            "burned_base_units": found.burned,
+            "held_base_units": found.issued - found.burned,
+        }
+
+    answer(asked, chain, ask)
+
+
+def block(  # noqa: PLR0913 -- Typer: one parameter per option
     height: Annotated[
         int | None, typer.Argument(min=1, help="Height; the newest when absent.")
     ] = None,
     *,
     network: Network,
     chain: Chain = "currency",
+    rpc: Node = None,
+    max_age: MaxAge = MAX_AGE_S,
     as_json: Json = False,
 ) -> None:
     """Show a block's header, verified from the root of trust."""
 
-    async def ask(opened: OpenChain) -> Value:
+    async def ask(opened: OpenChain) -> Proof:
         reader = opened.reader
         found = await (reader.latest() if height is None else reader.header(Height(height)))
-        return {
-            "height": found.height,
-            "app_hash": found.app_hash,
-            "validators": len(found.next_validators.validators),
-            "proved_by": show_checked(found),
-        }
+        return checked.proof(opened, found, "header")
 
-    show(with_chain(entry_of(network, chain), ask), as_json=as_json)
+    asking = Asking((rpc,) if rpc else (), max_age)
+    proof = with_chain(entry_of(network, chain), ask, asking)
+    fields: Fields = {
+        "height": proof.block.height,
+        "time": show_time(proof.block.time_ns),
+        "header_hash": proof.block.header_hash,
+        "app_hash": proof.block.app_hash,
+        "validators": len(proof.block.next_validators.validators),
+    }
+    show_answer(fields, proof, as_json=as_json)
 
 
-def tx(
+def tx(  # noqa: PLR0913 -- Typer: one parameter per option
     tx_hash: Annotated[str, typer.Argument(metavar="HASH", help="Hash, as `tx send` prints it.")],
     *,
     network: Network,
     chain: Chain = "currency",
+    rpc: Node = None,
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for its block.")] = 1.0,
     as_json: Json = False,
 ) -> None:
     """Show what became of a transaction, by the node's word."""
     wanted = _parse_hash(tx_hash)
 
-    async def ask(opened: OpenChain) -> Value:
-        found = await opened.rpc.wait_for(wanted, wait_s)
-        return {
-            "hash": found.tx_hash,
-            "height": found.height,
-            "code": found.code,
-            "log": found.log,
-            "cost_used": found.cost_used,
-            "cost_limit": found.cost_wanted,
-            "proved_by": "nothing: results of transactions come without proof",
-        }
+    async def ask(opened: OpenChain) -> Included:
+        return await opened.rpc.wait_for(wanted, wait_s)
 
-    show(with_chain(entry_of(network, chain), ask), as_json=as_json)
+    found = with_chain(entry_of(network, chain), ask, Asking((rpc,) if rpc else ()))
+    fields: Fields = {
+        "hash": found.tx_hash,
+        "height": found.height,
+        "code": found.code,
+        "log": found.log,
+        "cost_used": found.cost_used,
+        "cost_limit": found.cost_wanted,
+    }
+    proof = NoProof("results of transactions come without proof")
+    show_answer(fields, proof, as_json=as_json)
 
 
-async def _source(chain: OpenChain, *, trust: bool) -> _Source:
-    return _Source(chain, None if trust else await chain.reader.latest())
+def status(*, network: Network, as_json: Json = False) -> None:
+    """Show how far every node of the network file says it is."""
+    found = networks.load_named(network)
+    rows = trio.run(_statuses, (("chat", found.chat), ("currency", found.currency)))
+    show_answer({"nodes": rows}, NoProof("each node speaks for itself"), as_json=as_json)
+    if not any(row["height"] for row in rows):
+        raise NodeUnreachable("no node of the network file answers")
+
+
+async def _statuses(chains: tuple[tuple[str, ChainEntry], ...]) -> list[Fields]:
+    """Return a row for every node of both chains, in the order of the network file."""
+    found: dict[tuple[str, str], Fields] = {}
+
+    async def ask(name: str, entry: ChainEntry, node: Rpc) -> None:
+        found[name, node.url] = await _status(name, entry, node)
+
+    for name, entry in chains:
+        async with connect(entry.rpc) as everyone, trio.open_nursery() as nursery:
+            for node in everyone.each():
+                nursery.start_soon(ask, name, entry, node)
+    return [found[name, url] for name, entry in chains for url in entry.rpc]
+
+
+async def _status(name: str, entry: ChainEntry, node: Rpc) -> Fields:
+    row: dict[str, Value] = {"chain": name, "node": node.url, "height": None, "time": None}
+    try:
+        with trio.fail_after(STATUS_PATIENCE_S):
+            said = await node.status()
+    except (OperatorError, ProtocolError, trio.TooSlowError) as fault:
+        return {**row, "state": f"unreachable: {fault or 'no answer in time'}"}
+    if said.chain_id != entry.chain_id:
+        return {**row, "state": f"of another chain, {said.chain_id}"}
+    state = "catching up" if said.catching_up else "in step"
+    return {**row, "height": said.height, "time": show_time(said.time_ns), "state": state}
+
+
+async def _owner(source: Source, handle: str) -> AccountId:
+    """Return whose handle it is; an account id names its own. Raises: NotThere."""
+    if len(handle) > MAX_HANDLE_BYTES:
+        return accounts.parse_account(handle)
+    owner = await source.value(chat_keys.handle(handle))
+    if owner is None:
+        raise NotThere(f"nobody has the handle {handle!r}")
+    return AccountId(ACCOUNT_ID.decode(owner))
 
 
 def _decode(record: bytes | None) -> Account:

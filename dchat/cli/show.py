@@ -20,11 +20,11 @@ NOTHING: Final = "-"
 
 def show(value: Value, *, as_json: bool = False) -> None:
     """Print `value`; bytes appear as lower-case hex in both forms."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=True) if as_json else text(value))
+    typer.echo(json.dumps(plain(value), ensure_ascii=True) if as_json else text(value))
 
 
 def text(value: Value) -> str:
-    """`value` as lines of `name: value`, nested ones indented, lists one entry a line."""
+    """`value` as lines of `name: value`, nested ones indented; lists as tables or by entry."""
     return "\n".join(_lines(value))
 
 
@@ -44,13 +44,14 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def _plain(value: Value) -> object:
+def plain(value: Value) -> object:
+    """`value` as JSON knows it: byte strings become lower-case hex."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value
 
 
@@ -76,10 +77,32 @@ def _mapping_lines(fields: Mapping[str, Value]) -> Iterator[str]:
 
 
 def _list_lines(entries: Sequence[Value]) -> Iterator[str]:
+    rows = _rows(entries)
+    if rows:
+        yield from _table_lines(rows)
+        return
     for entry in entries:
         first, *rest = _lines(entry)
         yield f"- {first}"
         yield from (INDENT + line for line in rest)
+
+
+def _rows(entries: Sequence[Value]) -> list[Mapping[str, Value]]:
+    """Return the entries as rows if all have the same fields and nothing nested, else nothing."""
+    rows = [entry for entry in entries if isinstance(entry, Mapping)]
+    alike = len(rows) == len(entries) and all(row.keys() == rows[0].keys() for row in rows)
+    flat = not any(_is_block(value) for row in rows for value in row.values())
+    return rows if alike and flat else []
+
+
+def _table_lines(rows: Sequence[Mapping[str, Value]]) -> Iterator[str]:
+    """Yield a head and one line a row, columns aligned."""
+    head = list(rows[0])
+    cells = [head, *([next(_lines(row[name])) for name in head] for row in rows)]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(head))]
+    for line in cells:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        yield "  ".join(padded).rstrip()
 
 
 def _is_block(value: Value) -> bool:

@@ -9,8 +9,11 @@ import typer
 
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.cli.chains import Network, entry_of, show_checked, with_chain
-from dchat.cli.show import Json, Value, show
+from dchat.cli import checked
+from dchat.cli.asking import Fields, show_answer
+from dchat.cli.chains import Network, entry_of, with_chain
+from dchat.cli.checked import Checked
+from dchat.cli.show import Json
 from dchat.cli.unlock import PassphraseFile, unlock
 from dchat.kernel import accounts
 from dchat.kernel.amounts import parse_amount, show_amount
@@ -40,17 +43,19 @@ def send(  # noqa: PLR0913 -- Typer: one parameter per option
     seed = unlock(identity_file, passphrase_file).child("account")
     order = Order(transfer.FAMILY.body(payment), transfer.FAMILY.cost, seed)
 
-    report = with_chain(entry_of(network, "currency"), lambda chain: _pay(chain, order, payment))
+    fields, proof = with_chain(
+        entry_of(network, "currency"), lambda chain: _pay(chain, order, payment)
+    )
 
-    show(report, as_json=as_json)
+    show_answer(fields, proof, as_json=as_json)
 
 
-async def _pay(chain: OpenChain, order: Order, payment: Transfer) -> Value:
+async def _pay(chain: OpenChain, order: Order, payment: Transfer) -> tuple[Fields, Checked]:
     """Pay, then prove what the sender holds afterwards."""
     included = await chain.execute(order)
     proved = await chain.reader.read(accounts.key(order.sender), included.height)
     after = accounts.decode(proved.value) if proved.value else accounts.EMPTY
-    return {
+    fields: Fields = {
         "hash": included.tx_hash,
         "height": included.height,
         "from": accounts.show_account(order.sender),
@@ -58,8 +63,8 @@ async def _pay(chain: OpenChain, order: Order, payment: Transfer) -> Value:
         "amount": f"{show_amount(payment.amount)} DCHAT",
         "cost": included.cost_used,
         "balance": f"{show_amount(after.balance)} DCHAT",
-        "balance_proved_by": show_checked(proved.block),
     }
+    return fields, checked.proof(chain, proved.block, "presence")
 
 
 def _group() -> None:

@@ -16,13 +16,14 @@ from dchat.kernel import accounts, codec, params, signing, tx
 from dchat.kernel.errors import REFUSALS, OperatorError
 from dchat.kernel.ids import AccountId, Amount, Cost, Height, Nonce
 from dchat.kernel.machine import cost_of
+from dchat.kernel.queries import QueryCode
 from dchat.kernel.tx import Envelope
 from dchat.node import rpc
 from dchat.node.clock import Clock
 from dchat.node.follow import Trust
 from dchat.node.network import ChainEntry
-from dchat.node.reader import ChainReader, QueryRefused, TrustStore
-from dchat.node.rpc import Chain, Included, Queried, Question, Submitted
+from dchat.node.reader import ChainReader, HeightNotKept, QueryRefused, TrustStore
+from dchat.node.rpc import LATEST, Chain, Included, Queried, Question, Submitted
 
 VALID_BLOCKS: Final = 200
 INCLUSION_S: Final = 60.0
@@ -122,17 +123,19 @@ class OpenChain:
         """
         key = accounts.key(account)
         proved = _nonce((await self.reader.read(key)).value)
-        said = await self._latest("/store", key)
+        said = await self.ask("/store", key)
         if _nonce(said.value) > proved:
             proved = _nonce((await self.reader.read(key, at_least=said.height)).value)
         return proved
 
-    async def ask(self, path: str, key: bytes) -> bytes:
-        """Return what the node in use answers, unproved. Raises: QueryRefused, as status()."""
-        return (await self._latest(path, key)).value
+    async def ask(self, path: str, key: bytes, height: Height = LATEST) -> Queried:
+        """Return what the node in use answers, unproved.
 
-    async def _latest(self, path: str, key: bytes) -> Queried:
-        said = await self.rpc.abci_query(Question(path, key))
+        Raises: HeightNotKept, QueryRefused, and as Chain.status().
+        """
+        said = await self.rpc.abci_query(Question(path, key, height))
+        if said.code == QueryCode.HEIGHT_UNAVAILABLE:
+            raise HeightNotKept(said.log)
         if said.code != 0:
             raise QueryRefused(said.code, said.log)
         return said
@@ -142,15 +145,29 @@ def _nonce(record: bytes | None) -> Nonce:
     return accounts.decode(record).nonce if record else Nonce(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whom to ask, and how old their newest header may be."""
+
+    nodes: tuple[str, ...] = ()
+    """Addresses in place of the network file's; those stay witnesses."""
+    max_age_s: int = MAX_AGE_S
+    """Seconds; 0 for any age."""
+
+
+USUAL: Final = Asking()
+
+
 @asynccontextmanager
 async def open_chain(
-    entry: ChainEntry, store: TrustStore, clock: Clock, max_age_s: int = MAX_AGE_S
+    entry: ChainEntry, store: TrustStore, clock: Clock, asking: Asking = USUAL
 ) -> AsyncGenerator[OpenChain]:
     """Give the chain that a network file describes; headers verified are kept in store.
 
-    A newest header older than max_age_s is refused, 0 takes any; headers are compared with those
-    of the network file's other nodes.
+    Each is compared with those that the network file's other nodes have.
     """
-    trust = Trust(entry.root, entry.trusting_period_s, max_age_s=max_age_s)
-    async with rpc.connect(entry.rpc) as client:
-        yield OpenChain(entry, client, ChainReader(client, trust, clock, store, client.each()))
+    trust = Trust(entry.root, entry.trusting_period_s, max_age_s=asking.max_age_s)
+    async with rpc.connect(entry.rpc) as everyone:
+        client = everyone.only(asking.nodes) if asking.nodes else everyone
+        reader = ChainReader(client, trust, clock, store, everyone.each())
+        yield OpenChain(entry, client, reader)

@@ -44,6 +44,8 @@ from dchat.node.witness import Comparison, Witnessed
 
 MAX_ATTEMPTS: Final = 3
 WAIT_S: Final = 30.0
+STALE_WAIT_S: Final = 5.0
+"""How long a newer header is waited for where the newest is too old."""
 
 _START: Final = Height(0)
 
@@ -287,13 +289,15 @@ class ChainReader:
         known = trusted.height if trusted else self._trust.root.height + 1
         wanted = max(at_least + 1, known)
         newest: TrustedBlock | None = None
-        with trio.move_on_after(timeout_s):
+        started = trio.current_time()
+        with trio.move_on_after(timeout_s) as wait:
             while True:
                 height = await self._reach()
                 if height >= wanted:
                     newest = await self._advance(height)
                     if not self._follower.is_stale(newest):
                         return newest
+                    wait.deadline = min(wait.deadline, started + STALE_WAIT_S)
                 self._chain.use_next()
                 await trio.sleep(POLL_S)
         if newest:

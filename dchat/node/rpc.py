@@ -192,9 +192,13 @@ class RpcClient:
         """The node in use."""
         return self._urls[self._at]
 
+    def only(self, urls: Sequence[str]) -> RpcClient:
+        """Return a client for these nodes that shares this one's connections."""
+        return RpcClient(urls, self._http, self._call_timeout_s)
+
     def each(self) -> tuple[RpcClient, ...]:
         """Return a client for every node of the list, each with that node only."""
-        return tuple(RpcClient((url,), self._http, self._call_timeout_s) for url in self._urls)
+        return tuple(self.only((url,)) for url in self._urls)
 
     def use_next(self) -> None:
         """Leave the node in use for the next of the list."""

@@ -94,7 +94,7 @@ def read_json(ran: Ran) -> Any:
 def test_balance_is_proved_to_a_signed_header(net: Net, dchat: Dchat) -> None:
     said = read_json(dchat("query", "balance", net.account, "--network", net.file, "--json"))
 
-    proof = said["proved_by"]
+    proof = said["checked"]
     assert said["account"] == net.account
     assert (proof["chain_id"], proof["signed_power_at_least"], proof["total_power"]) == (
         "currency-1",
@@ -116,7 +116,7 @@ def test_payment_is_included_and_its_effect_proved(net: Net, dchat: Dchat) -> No
 
     bob = read_json(dchat("query", "balance", to, "--network", net.file, "--json"))
     assert (paid["amount"], bob["balance"]) == ("0.25 DCHAT", "1.25 DCHAT")
-    assert paid["balance_proved_by"]["state_after_block"] >= paid["height"]
+    assert paid["checked"]["state_after_block"] >= paid["height"]
     seen = read_json(dchat("query", "tx", paid["hash"], "--network", net.file, "--json"))
     assert (seen["height"], seen["code"]) == (paid["height"], 0)
 
@@ -155,14 +155,16 @@ def test_identity_is_found_by_handle_with_proof(net: Net, dchat: Dchat) -> None:
     said = read_json(dchat("query", "identity", "alice", "--network", net.file, "--json"))
 
     assert (said["account"], said["public_key"]) == (net.account, net.alice.public_key.hex())
-    assert said["proved_by"]["chain_id"] == "chat-1"
+    assert said["checked"]["chain_id"] == "chat-1"
 
 
 def test_unknown_handle_is_proved_absent(net: Net, dchat: Dchat) -> None:
     ran = dchat("query", "identity", "nobody", "--network", net.file)
 
     assert (ran.code, ran.out) == (11, "")
-    assert ran.err.startswith("dchat: error: nobody has the handle 'nobody'\n")
+    checked, error, _ = ran.err.splitlines()
+    assert checked.startswith("checked: absence proved by header ")
+    assert error == "dchat: error: nobody has the handle 'nobody'"
 
 
 def test_trusting_query_says_that_nothing_was_checked(net: Net, dchat: Dchat) -> None:
@@ -170,7 +172,7 @@ def test_trusting_query_says_that_nothing_was_checked(net: Net, dchat: Dchat) ->
         dchat("query", "balance", net.account, "--network", net.file, "--trust", "--json")
     )
 
-    assert said["proved_by"] == "nothing: --trust was given"
+    assert said["checked"] == {"proof": "none", "why": "--trust was given"}
 
 
 def test_any_block_is_verified_from_the_root(net: Net, dchat: Dchat) -> None:
@@ -184,7 +186,7 @@ def test_parameters_are_proved(net: Net, dchat: Dchat, chain: str) -> None:
     said = read_json(dchat("query", "params", "--network", net.file, "--chain", chain, "--json"))
 
     assert said["fee_per_1000_cost"] == 1000
-    assert said["proved_by"]["chain_id"] == f"{chain}-1"
+    assert said["checked"]["chain_id"] == f"{chain}-1"
 
 
 def test_false_root_of_trust_is_refused_on_a_real_chain(net: Net, dchat: Dchat) -> None:

@@ -61,6 +61,7 @@ class FakeChain:
     sets: Mapping[int, tuple[Signer, ...]] = field(default_factory=dict[int, tuple[Signer, ...]])
     app_hashes: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     chain_id: ChainId = CHAIN
+    genesis_ns: int = GENESIS_NS
 
     def at(self, height: int) -> tuple[Signer, ...]:
         """Return who validates at height."""
@@ -75,7 +76,7 @@ class FakeChain:
 
     def time_ns(self, height: int) -> int:
         """Return the time of the block at height."""
-        return GENESIS_NS + (height - 1) * NS_PER_SECOND
+        return self.genesis_ns + (height - 1) * NS_PER_SECOND
 
     def header(self, height: int) -> Header:
         """Return the header at height."""

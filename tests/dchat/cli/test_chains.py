@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 
-from dchat.cli.chains import entry_of, show_checked, with_chain
-from dchat.kernel.light import MIN_DRIFT_NS, start
-from dchat.kernel.wire import NS_PER_SECOND
+from dchat.cli.chains import entry_of, with_chain
 from dchat.node import network
 from dchat.node.chain import OpenChain
+from dchat.node.witness import ForkFound
 from tests.dchat.node.test_network import network as network_of
-from tests.fakes.chain import FakeChain, Signer
 
 
 def test_chain_is_found_by_its_name(tmp_path: Path) -> None:
@@ -32,16 +31,42 @@ def test_task_runs_on_the_opened_chain(tmp_path: Path) -> None:
     assert with_chain(network_of(tmp_path).chat, ask) == "devnet"
 
 
-def test_proof_is_shown_with_header_signers_and_time() -> None:
-    chain = FakeChain((Signer("ann"),))
-    trusted = start(chain.root, chain.block(1), chain.time_ns(2), NS_PER_SECOND * 9, MIN_DRIFT_NS)
+FORK = ForkFound(7, '{"both": 1}', "two headers of height 7")
 
-    assert show_checked(trusted) == {
-        "chain_id": "fake-chain",
-        "state_after_block": 0,
-        "header": 1,
-        "header_hash": trusted.header_hash,
-        "header_time": "2023-11-14T22:13:20Z",
-        "signed_power_at_least": 10,
-        "total_power": 10,
-    }
+
+async def find_fork(_: OpenChain) -> None:
+    await trio.lowlevel.checkpoint()
+    raise FORK
+
+
+def test_evidence_of_a_fork_is_left_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ForkFound, match=r"the evidence is in dchat-fork-devnet-7\.json"):
+        with_chain(network_of(tmp_path).chat, find_fork)
+
+    assert (tmp_path / "dchat-fork-devnet-7.json").read_text() == FORK.evidence
+
+
+def test_evidence_that_is_there_is_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dchat-fork-devnet-7.json").write_text("first")
+
+    with pytest.raises(ForkFound, match="already"):
+        with_chain(network_of(tmp_path).chat, find_fork)
+
+    assert (tmp_path / "dchat-fork-devnet-7.json").read_text() == "first"
+
+
+def test_evidence_that_cannot_be_written_does_not_hide_the_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dchat-fork-devnet-7.json").symlink_to(tmp_path / "no" / "such")
+
+    with pytest.raises(ForkFound, match="two headers of height 7"):
+        with_chain(network_of(tmp_path).chat, find_fork)

@@ -26,6 +26,25 @@ def test_nested_values_are_indented() -> None:
     ]
 
 
+def test_rows_with_the_same_fields_are_a_table() -> None:
+    rows = [
+        {"module": "account", "entries": 2, "root": b"\x01"},
+        {"module": "x", "entries": 10, "root": None},
+    ]
+
+    assert text({"height": 7, "modules": rows}).splitlines() == [
+        "height:  7",
+        "modules:",
+        "  module   entries  root",
+        "  account  2        01",
+        "  x        10       -",
+    ]
+
+
+def test_rows_with_something_nested_are_no_table() -> None:
+    assert text([{"a": [1]}, {"a": [2]}]) == "- a:\n    - 1\n- a:\n    - 2"
+
+
 @pytest.mark.parametrize(
     ("empty", "shown"), [({}, "-"), ([], "-"), ({"a": []}, "a: -"), ([[]], "- -"), ("", "")]
 )
