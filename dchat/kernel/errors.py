@@ -199,9 +199,14 @@ class MalformedBody(TxRejected):
 
 
 class PoolFull(TxRejected):
-    """The node holds as many unconfirmed transactions as it may."""
+    """The node holds as much unconfirmed as it may. Attributes: count; size -- bytes."""
 
     code = 18
+
+    def __init__(self, count: int, size: int) -> None:
+        super().__init__(f"{count} transactions of {size} bytes wait already")
+        self.count = count
+        self.size = size
 
 
 class ZeroAmount(TxRejected):

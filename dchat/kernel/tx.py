@@ -132,6 +132,15 @@ def verify(tx: SignedTx) -> None:
         raise BadSignature("the signature is not this key's over this envelope") from None
 
 
+def holds(tx: SignedTx) -> bool:
+    """Tell whether the envelope's own key signed it."""
+    try:
+        verify(tx)
+    except BadSignature:
+        return False
+    return True
+
+
 def tx_hash(raw: bytes) -> TxHash:
     """Return the hash under which CometBFT indexes the transaction."""
     return TxHash(hashlib.sha256(raw).digest())

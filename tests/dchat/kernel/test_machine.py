@@ -11,7 +11,7 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, codec, errors, machine, params, signing, supply, tx
-from dchat.kernel.ids import Amount
+from dchat.kernel.ids import Amount, Cost
 from dchat.kernel.machine import Block, BlockContext, Event
 from dchat.kernel.store import Draft
 from tests.fakes.memory import (
@@ -164,12 +164,13 @@ def test_a_part_of_a_body_that_is_no_value_is_refused_like_any_other(
 
 
 def test_a_cost_limit_below_the_work_is_refused_and_pays() -> None:
-    raw = signed(ALICE, PAY, cost_limit=150, fee=150)
+    least = machine.cost_of(len(signed(ALICE, PAY)), Cost(1))
+    raw = signed(ALICE, PAY, cost_limit=least, fee=least)
 
     result = run(MACHINE, start(), raw)
 
     assert result.outcomes[0].code == errors.CostLimitTooLow.code
-    assert accounts.load(start().after(result.writes), ALICE.id).balance == FUNDS - 150
+    assert accounts.load(start().after(result.writes), ALICE.id).balance == FUNDS - least
 
 
 @pytest.mark.parametrize("sender", [ALICE, CAROL])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +10,12 @@ from hypothesis import strategies as st
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import errors, tx
+from dchat.kernel import errors, params, tx
 from dchat.kernel.ids import Amount
-from dchat.kernel.pool import Pool
+from dchat.kernel.machine import Block, run_block
+from dchat.kernel.pool import PART, ROOM, Part, Pool, Room
+from dchat.kernel.store import Draft
+from dchat.operator import home
 from tests.fakes.memory import (
     ALICE,
     BOB,
@@ -23,6 +29,21 @@ from tests.fakes.memory import (
 )
 
 PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
+
+
+EVERYTHING = transfer.FAMILY.body(Transfer(BOB.id, Amount(3000)))
+POOR = transfer.FAMILY.body(Transfer(BOB.id, Amount(10**9)))
+OFFERS = (
+    *(signed(ALICE, PAY, nonce) for nonce in range(3)),
+    *(signed(BOB, PAY, nonce) for nonce in range(4)),
+    signed(ALICE, EVERYTHING),
+    signed(BOB, POOR, 1),
+    signed(ALICE, PAY, 1, valid_until_height=1),
+    tx.build(envelope(ALICE, PAY), BOB.seed),
+    signed(ALICE, (99,)),
+    b"junk",
+)
+offers = st.lists(st.sampled_from(OFFERS), max_size=PART + 8)
 
 
 def start() -> MemoryState:
@@ -111,7 +132,7 @@ def test_a_recheck_drops_what_expired_and_whatever_waited_behind_it() -> None:
 
 
 def test_what_no_recheck_brings_back_is_forgotten() -> None:
-    pool = Pool(MACHINE, most=1)
+    pool = Pool(MACHINE, Room(1, 10**6))
     check(pool, signed(ALICE, PAY))
 
     pool.commit([])
@@ -120,11 +141,116 @@ def test_what_no_recheck_brings_back_is_forgotten() -> None:
     assert check(pool, signed(BOB, PAY)) == 0
 
 
-def test_a_full_pool_says_so() -> None:
-    pool = Pool(MACHINE, most=1)
-    check(pool, signed(ALICE, PAY))
+def test_a_pool_full_of_transactions_says_so() -> None:
+    pool, raw = Pool(MACHINE, Room(1, 10**6)), signed(ALICE, PAY)
+    check(pool, raw)
 
-    assert check(pool, signed(BOB, PAY)) == errors.PoolFull.code
+    outcome = pool.check(start(), signed(BOB, PAY), at_height())
+
+    assert outcome.code == errors.PoolFull.code
+    assert outcome.reason == f"PoolFull: 1 transactions of {len(raw)} bytes wait already"
+
+
+def test_a_pool_full_of_bytes_says_so() -> None:
+    first, second = signed(ALICE, PAY), signed(BOB, PAY)
+    room = len(first) + len(second)
+
+    pools = [Pool(MACHINE, Room(10, room)), Pool(MACHINE, Room(10, room - 1))]
+
+    codes = [[check(pool, raw) for raw in (first, second)] for pool in pools]
+    assert codes == [[0, 0], [0, errors.PoolFull.code]]
+
+
+@pytest.mark.parametrize("room", [Room(1, 10**6), Room(9, len(signed(ALICE, PAY)))])
+def test_a_recheck_finds_room_in_a_full_pool(room: Room) -> None:
+    pool, raw = Pool(MACHINE, room), signed(ALICE, PAY)
+    check(pool, raw)
+
+    pool.commit([])
+
+    assert [check(pool, each) for each in (raw, signed(BOB, PAY))] == [0, errors.PoolFull.code]
+
+
+def test_cometbft_has_room_for_whatever_the_pool_lets_in() -> None:
+    """It drops what does not fit after the sender was told that it is in."""
+    assert ROOM.txs <= home.MEMPOOL_TXS
+    assert ROOM.bytes <= home.MEMPOOL_BYTES
+
+
+def test_other_parameters_hold_from_the_next_commit_on() -> None:
+    pool, draft = Pool(MACHINE), Draft(start())
+    params.save(draft, replace(params.DEFAULT, fee_per_1000_cost=Amount(2000)))
+    check(pool, signed(BOB, PAY))
+
+    pool.commit([])
+
+    dearer = start().after(draft.writes())
+    assert check(pool, signed(ALICE, PAY), dearer, height=2) == errors.FeeTooLow.code
+
+
+def test_a_block_during_the_rechecks_is_recognised() -> None:
+    """CometBFT goes on to the next block while the last rechecks are still on their way."""
+    pool, raw = Pool(MACHINE), signed(ALICE, PAY)
+    check(pool, raw)
+    before = pool.recognise([raw])
+
+    pool.commit([])
+
+    assert pool.recognise([raw])[raw] is before[raw]
+
+
+@given(offers, offers, st.integers(1, 8))
+def test_checked_together_or_one_by_one_is_the_same(
+    before: list[bytes], after: list[bytes], most: int
+) -> None:
+    together, alone = (Pool(MACHINE, Room(most, 10**6)) for _ in range(2))
+
+    first = together.check_many(start(), before, at_height(1))
+    together.commit([])
+    then = together.check_many(start(), before + after, at_height(2))
+
+    assert first == [alone.check(start(), raw, at_height(1)) for raw in before]
+    alone.commit([])
+    assert then == [alone.check(start(), raw, at_height(2)) for raw in before + after]
+    assert list(together.verified) == list(alone.verified)
+
+
+@given(offers, offers)
+def test_a_block_does_the_same_whether_its_transactions_are_recognised_or_not(
+    waiting: list[bytes], txs: list[bytes]
+) -> None:
+    pool = Pool(MACHINE)
+    pool.check_many(start(), waiting, at_height())
+    block = Block(at_height(), txs)
+
+    known = run_block(MACHINE, start(), block, pool.recognise(txs))
+
+    assert known == run_block(MACHINE, start(), block, {})
+
+
+def test_signatures_are_handed_over_in_parts() -> None:
+    sizes: list[int] = []
+
+    def each(verify: Callable[[Part], Part], parts: Iterable[Part]) -> list[Part]:
+        gathered = list(parts)
+        sizes.extend(len(part) for part in gathered)
+        return [verify(part) for part in gathered]
+
+    txs = [signed(ALICE, PAY, nonce) for nonce in range(PART + 1)]
+
+    assert set(Pool(MACHINE, each=each).recognise(txs)) == set(txs)
+    assert sizes == [PART, 1]
+
+
+def test_a_full_pool_verifies_nothing() -> None:
+    def each(_verify: Callable[[Part], Part], _parts: Iterable[Part]) -> list[Part]:
+        raise AssertionError("verified something")
+
+    pool = Pool(MACHINE, Room(0, 10**6), each)
+
+    outcomes = pool.check_many(start(), [signed(ALICE, PAY)] * (PART + 1), at_height())
+
+    assert {outcome.code for outcome in outcomes} == {errors.PoolFull.code}
 
 
 @given(st.binary(max_size=300))
