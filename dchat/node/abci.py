@@ -1,8 +1,9 @@
 """ABCI 2.0 server on a UNIX socket: one blocking thread per connection, answers in order.
 
-What comes in is bounded and parsed here; what it means is the application's business. A frame
-that is not ABCI ends its connection. An exception from the application ends the process: it is
-never turned into an answer, because a stopped node beats a forked one.
+CheckTx requests that wait together are answered together: one turn on the state, one write. What
+comes in is bounded and parsed here; what it means is the application's business. A frame that is
+not ABCI ends its connection. An exception from the application ends the process: it is never
+turned into an answer, because a stopped node beats a forked one.
 Source: CometBFT v0.40.0 spec/abci/abci++_client_server.md; ADR 1.
 """
 
@@ -24,7 +25,8 @@ from google.protobuf.message import DecodeError, Message
 from dchat.kernel.errors import OperatorError
 from dchat.node import log
 from dchat.node.bell import Bell
-from dchat.node.frames import BadFrame, FrameReader, encode_size
+from dchat.node.frames import BadFrame, encode_size
+from dchat.node.inbox import HungUp, Inbox
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.requests import BESIDE, HANDLERS, MEMPOOL, Application, Handler
 from dchat.node.turns import Turns
@@ -35,9 +37,14 @@ MAX_CONNECTIONS: Final = 4
 MAX_PATH_BYTES: Final = 107
 """What fits into `sockaddr_un.sun_path` with its closing zero."""
 
-RECEIVE_BYTES: Final = 256 * 1024
+RUN: Final = 64
+"""The most CheckTx in one turn on the state, so that consensus waits a few milliseconds at most."""
+
 SEND_AT_BYTES: Final = 256 * 1024
 """Answers waiting beyond this are written without waiting for a Flush."""
+
+SEND_AFTER: Final = MEMPOOL | {"flush"}
+"""Answers that the peer waits for."""
 
 STOP_GRACE_S: Final = 10.0
 """How long an answer may stay unread by the peer once we stop."""
@@ -45,32 +52,41 @@ STOP_GRACE_S: Final = 10.0
 logger: Final = log.get(__name__)
 
 
-class HungUp(Exception):
-    """The peer closed or reset its end; ordinary, CometBFT does so when it stops."""
-
-
 class _Office:
-    """Frame in, frame out: parses the request, waits for its turn, frames the answer."""
+    """Frames in, frames out: parses requests, waits for a turn, frames the answers."""
 
     def __init__(self, app: Application, handlers: Mapping[str, Handler]) -> None:
         fields = pb.Response.DESCRIPTOR.fields_by_name
         self._app = app
         self._handlers = handlers
         self._turns = Turns()
-        self._tags = {kind: encode_size(fields[kind].number << 3 | 2) for kind in HANDLERS}
+        self._tags = {kind: _tag(fields[kind].number) for kind in HANDLERS}
+        asked = pb.Request.DESCRIPTOR.fields_by_name
+        self._run_tags = {_tag(asked[kind].number) for kind in ("check_tx", "flush")}
 
-    def answer(self, frame: bytes) -> tuple[str, bytes]:
-        """The request's kind and its answer, ready to send. Raises: BadFrame, DecodeError."""
-        request = pb.Request.FromString(frame)
-        kind = request.WhichOneof("value")
-        if kind is None:
-            raise BadFrame("a request of no known kind")
+    def answer(self, inbox: Inbox) -> tuple[str, bytes]:
+        """The kind of the next request, which must wait, and its answer, ready to send.
+
+        Where that is a CheckTx, the CheckTx and Flush behind it are answered as well.
+        Raises: BadFrame, DecodeError.
+        """
+        kind, request = _parse(inbox.take())
+        if kind in MEMPOOL:
+            return kind, self._answer_run(kind, request, inbox)
         if kind in BESIDE:
-            response = self._handlers[kind](self._app, request)
-        else:
-            with self._turns.mempool if kind in MEMPOOL else self._turns.consensus:
-                response = self._handlers[kind](self._app, request)
-        return kind, self._framed(kind, response)
+            return kind, self._answer(kind, request)
+        with self._turns.consensus:
+            return kind, self._answer(kind, request)
+
+    def _answer_run(self, kind: str, request: pb.Request, inbox: Inbox) -> bytes:
+        run = [(kind, request)]
+        while len(run) < RUN and inbox.first_byte() in self._run_tags:
+            run.append(_parse(inbox.take()))
+        with self._turns.mempool:
+            return b"".join([self._answer(kind, request) for kind, request in run])
+
+    def _answer(self, kind: str, request: pb.Request) -> bytes:
+        return self._framed(kind, self._handlers[kind](self._app, request))
 
     def _framed(self, kind: str, response: Message) -> bytes:
         """A `Response` message around `response`, without copying it into one."""
@@ -79,13 +95,27 @@ class _Office:
         return encode_size(len(head) + len(body)) + head + body
 
 
+def _tag(number: int) -> bytes:
+    """What a message field of this number begins with."""
+    return encode_size(number << 3 | 2)
+
+
+def _parse(frame: bytes) -> tuple[str, pb.Request]:
+    """The request and its kind. Raises: BadFrame, DecodeError."""
+    request = pb.Request.FromString(frame)
+    kind = request.WhichOneof("value")
+    if kind is None:
+        raise BadFrame("a request of no known kind")
+    return kind, request
+
+
 class _Conversation:
     """One connection from its first byte to its last."""
 
     def __init__(self, peer: socket.socket, office: _Office) -> None:
         self._peer = peer
         self._office = office
-        self._frames = FrameReader()
+        self._inbox = Inbox(peer)
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -93,15 +123,17 @@ class _Conversation:
         with self._peer:
             try:
                 while not self._ended.is_set():
-                    self._answer(self._frames.feed(self._receive()))
-                self._discard()
+                    self._inbox.wait()
+                    self._answer()
+                    self._inbox.top_up()
+                self._inbox.discard()
             except HungUp:
-                logger.info("abci_connection_closed", unfinished=self._frames.unfinished_bytes())
+                logger.info("abci_connection_closed", unfinished=self._inbox.unfinished_bytes())
             except (BadFrame, DecodeError) as fault:
                 logger.warning("abci_frame_refused", reason=str(fault))
 
     def end(self) -> None:
-        """The request in hand is finished, nothing after it is begun."""
+        """The request or run of CheckTx in hand is finished, nothing after it is begun."""
         self._ended.set()
         with suppress(OSError):  # closed at the same moment
             self._peer.shutdown(socket.SHUT_RD)
@@ -111,34 +143,17 @@ class _Conversation:
         with suppress(OSError):
             self._peer.shutdown(socket.SHUT_RDWR)
 
-    def _answer(self, frames: list[bytes]) -> None:
+    def _answer(self) -> None:
+        """Everything up to the next Flush or the end of a run of CheckTx, in one write."""
         waiting: list[bytes] = []
         size = 0
-        for frame in frames:
-            if self._ended.is_set():
-                break
-            kind, answer = self._office.answer(frame)
+        while len(self._inbox) and size <= SEND_AT_BYTES and not self._ended.is_set():
+            kind, answer = self._office.answer(self._inbox)
             waiting.append(answer)
             size += len(answer)
-            if kind == "flush" or size > SEND_AT_BYTES:
-                self._send(waiting)
-                waiting, size = [], 0
-        if waiting:
-            self._send(waiting)
-
-    def _receive(self) -> bytes:
-        try:
-            chunk = self._peer.recv(RECEIVE_BYTES)
-        except ConnectionError as fault:
-            raise HungUp from fault
-        if not chunk:
-            raise HungUp
-        return chunk
-
-    def _discard(self) -> None:
-        """Nothing is left unread: closing with something unread takes the last answer back."""
-        while True:
-            self._receive()
+            if kind in SEND_AFTER:
+                break
+        self._send(waiting)
 
     def _send(self, answers: list[bytes]) -> None:
         try:

@@ -19,12 +19,17 @@ MAX_SIZE_BYTES: Final = 5
 """Bytes of a size prefix: 35 bits hold every size below the bound, and more is an attack."""
 
 
+_SMALL: Final = tuple(bytes((size,)) for size in range(MORE))
+
+
 class BadFrame(RemoteProtocolError):
     """The peer sent a size or a message that ABCI does not have; nothing after it can be read."""
 
 
 def encode_size(size: int) -> bytes:
     """`size` as an unsigned varint, seven bits a byte, lowest first."""
+    if size < MORE:
+        return _SMALL[size]
     out = bytearray()
     while size >= MORE:
         out.append(size & 0x7F | MORE)

@@ -171,6 +171,30 @@ def test_pipelined_requests_are_answered_in_order(path: Path, app: Counter) -> N
     assert answers[-1].WhichOneof("value") == "flush"
 
 
+def test_a_flush_between_transactions_is_answered_in_its_place(path: Path, app: Counter) -> None:
+    with served(path, app):
+        client = Client(path)
+        client.send(check(b"a"), FLUSH, check(b"b"), check(b"c"), FLUSH)
+        answers = [client.receive().WhichOneof("value") for _ in range(5)]
+
+    assert answers == ["check_tx", "flush", "check_tx", "check_tx", "flush"]
+
+
+def test_a_request_that_only_begins_like_a_transaction_is_judged_by_what_it_is(
+    path: Path, app: Counter
+) -> None:
+    first, last = check(b"a"), pb.Request(info=pb.RequestInfo(version="v"))
+    disguised = first.SerializeToString() + last.SerializeToString()
+    with served(path, app):
+        client = Client(path)
+        client.send(check(b"a"))
+        client.socket.sendall(encode_size(len(disguised)) + disguised)
+        answers = [client.receive().WhichOneof("value") for _ in range(2)]
+
+    assert answers == ["check_tx", "info"]
+    assert app.checked == [b"a"]
+
+
 def test_answers_come_without_a_flush_once_the_input_is_drained(path: Path, app: Counter) -> None:
     with served(path, app):
         client = Client(path)
@@ -233,8 +257,9 @@ def test_the_request_in_hand_is_answered_before_a_stop(path: Path, app: Counter)
     app.gate.clear()
     with served(path, app) as serving:
         client = Client(path)
-        client.send(check(b"in hand"), check(b"not begun"))
+        client.send(check(b"in hand"))
         app.waiting.wait(PATIENCE_S)
+        client.send(check(b"not begun"))
         serving.stop.ring()
         client.await_deafness()
     answer = client.receive()
