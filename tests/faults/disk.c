@@ -1,9 +1,10 @@
 /* Preloaded into a process: kills it at a chosen write of files below a folder.
  *
  * FAULT_DISK    HOW:NTH:VICTIMS, e.g. torn:12:both
- *                 write  before the write     torn  after half of it
- *                 sync   before the sync      lost  before the write, and what no sync
- *                                             has put on disk so far is gone
+ *                 write  before the write
+ *                 torn   after half of the write
+ *                 lost   before the write, and what no sync has put on disk is gone
+ *                 sync   before the sync, and what no sync has put on disk is gone
  * FAULT_UNDER   the folder, an absolute path
  * FAULT_MARKER  file that gets a line once it happened
  * FAULT_NODE    file with the process id of CometBFT
@@ -64,7 +65,7 @@ static void die(void) {
     FILE *file = fopen(getenv("FAULT_NODE"), "r");
     int both = strcmp(victims, "both") == 0 && file && fscanf(file, "%d", &node) == 1;
     int size = snprintf(text, sizeof text, "disk.%s:0:%s\n", how, both ? "both" : "app");
-    if (strcmp(how, "lost") == 0)
+    if (!strcmp(how, "lost") || !strcmp(how, "sync"))
         for (int each = 0; each < FILES; each++) {
             struct stat now;
             if (synced[each] && !fstat(each, &now) && now.st_size > synced[each] - 1)
