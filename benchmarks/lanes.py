@@ -13,10 +13,22 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
+
+
+class Client(Protocol):
+    """What one connection sends, and what it makes of the answers."""
+
+    def request(self) -> bytes | None:
+        """The next HTTP request, None once there is none."""
+        ...
+
+    def answered(self, body: bytes) -> None:
+        """Takes the answer to the last request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +44,16 @@ class Submitted:
 def encode(method: str, txs: Sequence[bytes], per_request: int) -> list[bytes]:
     """HTTP requests that submit `txs` in this order, `per_request` in one JSON-RPC batch."""
     return [
-        _post([_call(method, at + n, raw) for n, raw in enumerate(txs[at : at + per_request])])
+        post([call(method, at + n, raw) for n, raw in enumerate(txs[at : at + per_request])])
         for at in range(0, len(txs), per_request)
     ]
 
 
 def send(port: int, lanes: Sequence[Sequence[bytes]]) -> Submitted:
     """Every lane on a connection of its own, each request after the answer to the one before."""
-    selector = selectors.DefaultSelector()
-    for requests in lanes:
-        peer = socket.create_connection(("127.0.0.1", port))
-        selector.register(peer, selectors.EVENT_READ, _Lane(peer, list(reversed(requests))))
-    started = time.perf_counter()
-    lines = [key.data for key in selector.get_map().values()]
-    for lane in lines:
-        lane.send_next()
-    busy = len(lines)
-    while busy:
-        for key, _ in selector.select(30):
-            if key.data.receive():
-                selector.unregister(key.fileobj)
-                key.data.peer.close()
-                busy -= 1
-    took_s = time.perf_counter() - started
-    answers = [answer for lane in lines for body in lane.answers for answer in _answers(body)]
+    clients = [_Prepared(list(reversed(requests))) for requests in lanes]
+    took_s = drive(port, clients)
+    answers = [each for client in clients for body in client.answers for each in parse(body)]
     refusals = [answer for answer in answers if "error" in answer or answer["result"]["code"]]
     return Submitted(
         accepted=len(answers) - len(refusals),
@@ -65,40 +63,72 @@ def send(port: int, lanes: Sequence[Sequence[bytes]]) -> Submitted:
     )
 
 
+def drive(port: int, clients: Sequence[Client]) -> float:
+    """Every client on a connection of its own until it has nothing more to ask; seconds taken."""
+    started = time.perf_counter()
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            lane = _Lane(socket.create_connection(("127.0.0.1", port)), client)
+            selector.register(lane.peer, selectors.EVENT_READ, lane)
+            lane.send_next()
+        busy = len(clients)
+        while busy:
+            for key, _ in selector.select(30):
+                if not key.data.receive():
+                    selector.unregister(key.fileobj)
+                    key.data.peer.close()
+                    busy -= 1
+    return time.perf_counter() - started
+
+
 @dataclass(slots=True)
-class _Lane:
-    peer: socket.socket
+class _Prepared:
     requests: list[bytes]
     """In reverse order."""
     answers: list[bytes] = field(default_factory=list[bytes])
+
+    def request(self) -> bytes | None:
+        return self.requests.pop() if self.requests else None
+
+    def answered(self, body: bytes) -> None:
+        self.answers.append(body)
+
+
+@dataclass(slots=True)
+class _Lane:
+    peer: socket.socket
+    client: Client
     _pending: bytes = b""
 
-    def send_next(self) -> None:
-        self.peer.sendall(self.requests.pop())
+    def send_next(self) -> bool:
+        """Whether there was something to send."""
+        request = self.client.request()
+        if request is not None:
+            self.peer.sendall(request)
+        return request is not None
 
     def receive(self) -> bool:
-        """One more piece of an answer; True once the last answer is complete."""
+        """One more piece of an answer; False once the last answer is complete."""
         chunk = self.peer.recv(1 << 20)
         if not chunk:
             raise ConnectionError("the node hung up")
         self._pending += chunk
         body = _complete(self._pending)
         if body is None:
-            return False
-        self.answers.append(body)
-        self._pending = b""
-        if not self.requests:
             return True
-        self.send_next()
-        return False
+        self._pending = b""
+        self.client.answered(body)
+        return self.send_next()
 
 
-def _call(method: str, number: int, raw: bytes) -> dict[str, Any]:
+def call(method: str, number: int, raw: bytes) -> dict[str, Any]:
+    """A JSON-RPC call that submits raw."""
     params = {"tx": base64.b64encode(raw).decode()}
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
-def _post(calls: list[dict[str, Any]]) -> bytes:
+def post(calls: list[dict[str, Any]]) -> bytes:
+    """One HTTP request with one call or a batch of them."""
     body = json.dumps(calls[0] if len(calls) == 1 else calls).encode()
     return (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -128,6 +158,7 @@ def _joined(chunked: bytes) -> bytes:
     return body
 
 
-def _answers(body: bytes) -> list[dict[str, Any]]:
+def parse(body: bytes) -> list[dict[str, Any]]:
+    """The JSON-RPC answers in a body."""
     parsed: list[dict[str, Any]] | dict[str, Any] = json.loads(body)
     return parsed if isinstance(parsed, list) else [parsed]
