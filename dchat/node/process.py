@@ -136,6 +136,13 @@ def _storage(options: Options, parts: Parts) -> Storage:
     return Storage.over(backend, parts.keep, options.page_cache_bytes)
 
 
+def _state_of(storage: Storage) -> dict[str, object]:
+    """Return what tells this node's state from another's: `dchat query roots` shows the same."""
+    _, found = storage.roots_at(0)
+    roots = {root.module: f"{root.entries} {root.fingerprint.hex()}" for root in found.modules}
+    return {"height": storage.height, "app_hash": storage.app_hash.hex(), "roots": roots}
+
+
 def _serve(machine: Machine, options: Options, parts: Parts) -> None:
     logger = log.get(__name__).bind(chain=machine.name)
     totals = Totals()
@@ -145,7 +152,7 @@ def _serve(machine: Machine, options: Options, parts: Parts) -> None:
         closing(_storage(options, parts)) as storage,
     ):
         stop.on(signal.SIGTERM, signal.SIGINT)
-        logger.info("application_started", height=storage.height, app_hash=storage.app_hash.hex())
+        logger.info("application_started", **_state_of(storage))
         serve(options.socket, Node(machine, storage), stop, handlers)
         for spent in totals.lines():
             logger.info("time_spent", **spent)

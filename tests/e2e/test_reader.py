@@ -207,3 +207,30 @@ def test_account_never_seen_is_proved_empty(net: Net, dchat: Dchat) -> None:
     said = read_json(dchat("query", "account", stranger, "--network", net.file, "--json"))
 
     assert (said["public_key"], said["nonce"], said["balance_base_units"]) == (None, 0, 0)
+
+
+@pytest.mark.parametrize("chain", ["chat", "currency"])
+def test_fingerprints_belong_to_the_signed_app_hash(net: Net, dchat: Dchat, chain: str) -> None:
+    said = read_json(dchat("query", "roots", "--network", net.file, "--chain", chain, "--json"))
+
+    assert [node["as_signed"] for node in said["nodes"]] == [True]
+    assert {"account", "chain", "params"} <= {row["module"] for row in said["modules"]}
+
+
+def test_every_account_is_listed_with_its_proof(net: Net, dchat: Dchat) -> None:
+    words = ("query", "entries", "account", "--network", net.file, "--limit", "1", "--json")
+    first = read_json(dchat(*words))
+
+    second = read_json(dchat(*words, "--after", first["next_after"]))
+
+    owners = {page["entries"][0]["key_means"][1] for page in (first, second)}
+    assert owners == {net.alice.account_id.hex(), BOB.id.hex()}
+    assert (second["next_after"], second["checked"]["proof"]) == (None, "presence")
+
+
+def test_state_of_an_older_height_is_proved_by_its_own_header(net: Net, dchat: Dchat) -> None:
+    said = read_json(
+        dchat("query", "balance", net.account, "--network", net.file, "--height", "1", "--json")
+    )
+
+    assert (said["balance"], said["checked"]["header"]) == ("1 DCHAT", 2)

@@ -17,10 +17,11 @@ from dchat.kernel.queries import LISTING, MAX_KEY_BYTES, PAGE, Listing, QueryCod
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.queries import MAX_DATA_BYTES, MAX_PROVED_ENTRIES
-from dchat.node.storage import Storage
+from dchat.node.storage import BACKENDS, Storage
 from dchat.node.stores.roots import ROOTS
 from tests.fakes.consensus import Consensus
 from tests.fakes.memory import ALICE, BOB, CAROL, FUNDS, signed
+from tests.fakes.memory_store import MemoryStore
 
 BOBS_KEY = accounts.key(BOB.id)
 
@@ -225,6 +226,52 @@ def test_a_page_with_proofs_is_shorter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\x90", b"\x93\xc4\x00\xc4\x00\x00"])
 def test_a_listing_that_is_none_has_its_code(chain: Consensus, data: bytes) -> None:
     assert chain.query("/entries", data).code == QueryCode.BAD_DATA
+
+
+BLOCKS = [
+    (),
+    (signed(ALICE, transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(5)))),),
+    (),
+    (signed(ALICE, transfer.FAMILY.body(transfer.Transfer(CAROL.id, Amount(7))), 1), b"garbage"),
+]
+
+
+def execute(storage: Storage, *txs: bytes) -> Consensus:
+    """A node started on this disk that has run the next block and not committed it."""
+    chain = Consensus(Node(MACHINE, storage))
+    if not storage.height:
+        chain.init()
+    chain.finalize(*txs)
+    return chain
+
+
+def replayed(folder: Path, backend: str, killed_at: int) -> list[bytes]:
+    """The fingerprints at every height of a node that ran BLOCKS, each in a process of its own.
+
+    At one height it is killed between FinalizeBlock and Commit and replays the block.
+    """
+    for height, txs in enumerate(BLOCKS, 1):
+        if height == killed_at:
+            with closing(Storage.open(folder, backend)) as storage:
+                execute(storage, *txs)
+        with closing(Storage.open(folder, backend)) as storage:
+            execute(storage, *txs).commit()
+    with closing(Storage.open(folder, backend)) as storage:
+        return [ROOTS.encode(storage.roots_at(at)[1]) for at in range(1, len(BLOCKS) + 1)]
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+@pytest.mark.parametrize("killed_at", [1, 2, 4])
+def test_a_node_built_by_replay_has_the_same_fingerprints(
+    tmp_path: Path, backend: str, killed_at: int
+) -> None:
+    with closing(Storage.over(MemoryStore({}))) as storage:
+        chain = Consensus(Node(MACHINE, storage))
+        chain.init()
+        [chain.block(*txs) for txs in BLOCKS]
+        expected = [ROOTS.encode(storage.roots_at(at)[1]) for at in range(1, len(BLOCKS) + 1)]
+
+    assert replayed(tmp_path / "node", backend, killed_at) == expected
 
 
 def test_before_the_first_block_there_are_no_fingerprints(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from dchat.kernel.merkle.proof import verify
+from dchat.kernel.roots import compute, listed
 from dchat.node.storage import BACKENDS, Storage
 from tests.fakes.naive_tree import naive_root
 
@@ -37,6 +38,12 @@ def block(height: int) -> dict[bytes, bytes | None]:
         b"key %d" % number: b"%d %s" % (height, bytes(500)) for number in chosen
     }
     return writes | {b"key %d" % chosen[0]: None, b"height": b"%d" % height}
+
+
+def roots_fit(storage: Storage, height: int) -> bool:
+    """Tell whether a height's fingerprints are what its entries give."""
+    entries = storage.at(height).scan(b"")
+    return storage.roots_at(height)[1].modules == listed(compute(entries))
 
 
 def commit_until_killed(path: Path, backend: str, chance: Random) -> int:
@@ -72,7 +79,8 @@ def test_a_kill_at_any_moment_leaves_the_state_of_one_block_whole(
         verify(before.app_hash, b"height", before.get(b"height"), before.prove(b"height"))
         whole = naive_root(dict(now.scan(b""))) == storage.app_hash == now.app_hash
         former = naive_root(dict(before.scan(b""))) == before.app_hash
-        seen.append((whole and former, now.get(b"height"), storage.height >= said))
+        counted = all(roots_fit(storage, height) for height in (now.height, before.height))
+        seen.append((whole and former and counted, now.get(b"height"), storage.height >= said))
         storage.close()
 
     heights = [int(height or b"0") for _, height, _ in seen]
