@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
+PATIENCE_S = 60
 
 
 class Client(Protocol):
@@ -73,7 +74,10 @@ def drive(port: int, clients: Sequence[Client]) -> float:
             lane.send_next()
         busy = len(clients)
         while busy:
-            for key, _ in selector.select(30):
+            ready = selector.select(PATIENCE_S)
+            if not ready:
+                raise TimeoutError(f"no answer for {PATIENCE_S} s")
+            for key, _ in ready:
                 if not key.data.receive():
                     selector.unregister(key.fileobj)
                     key.data.peer.close()
@@ -129,7 +133,12 @@ def call(method: str, number: int, raw: bytes) -> dict[str, Any]:
 
 def post(calls: list[dict[str, Any]]) -> bytes:
     """One HTTP request with one call or a batch of them."""
-    body = json.dumps(calls[0] if len(calls) == 1 else calls).encode()
+    return post_encoded([json.dumps(call).encode() for call in calls])
+
+
+def post_encoded(calls: Sequence[bytes]) -> bytes:
+    """One HTTP request with one call or a batch of them, each encoded already."""
+    body = calls[0] if len(calls) == 1 else b"[%s]" % b",".join(calls)
     return (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body)

@@ -18,11 +18,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 
 from abci_currency.txs import transfer
+from benchmarks import blocks
 from benchmarks.lanes import Submitted, encode, send
 from benchmarks.report import finish
 from dchat.kernel import accounts, genesis, params, signing, tx
@@ -45,8 +44,6 @@ PROFILE = {
     "max_request_batch_size": "1000",
     "max_body_bytes": "10000000",
 }
-QUIET_S = 15.0
-"""Nothing committed for so long means that what is missing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ def _measure(solo: Solo, requests: Sequence[Sequence[bytes]]) -> Figures:
     busy_before = _cpu_s(solo)
     started = time.perf_counter()
     submitted = send(solo.rpc_port, requests)
-    sizes = _await_commit(solo, first, submitted.accepted)
+    sizes = blocks.sizes(solo, first, submitted.accepted)
     took_s = time.perf_counter() - started
     app, node = (after - before for after, before in zip(_cpu_s(solo), busy_before, strict=True))
     committed = sum(sizes)
@@ -123,41 +120,11 @@ def _measure(solo: Solo, requests: Sequence[Sequence[bytes]]) -> Figures:
         committed=committed,
         blocks=sum(1 for size in sizes if size),
         most_in_block=max(sizes),
-        longest_gap_s=_longest_gap_s(solo, first - 1, solo.height()),
+        longest_gap_s=blocks.longest_gap_s(solo, first - 1, solo.height()),
         submitted=submitted,
         app_cpu_us=app / committed * 1e6,
         node_cpu_us=node / committed * 1e6,
     )
-
-
-def _await_commit(solo: Solo, first: int, wanted: int) -> list[int]:
-    """Transactions in each block from `first` on, once all wanted are in or none come any more."""
-    sizes: list[int] = []
-    deadline = time.monotonic() + QUIET_S
-    while sum(sizes) < wanted and time.monotonic() < deadline:
-        last = min(solo.height(), first + len(sizes) + 19)
-        if last < first + len(sizes):
-            time.sleep(0.05)
-            continue
-        metas = _metas(solo, first + len(sizes), last)
-        sizes += [int(meta["num_txs"]) for meta in metas]
-        if any(int(meta["num_txs"]) for meta in metas):
-            deadline = time.monotonic() + QUIET_S
-    return sizes
-
-
-def _metas(solo: Solo, first: int, last: int) -> list[Json]:
-    answer = solo.rpc("blockchain", minHeight=str(first), maxHeight=str(last))
-    return sorted(answer["block_metas"], key=lambda meta: int(meta["header"]["height"]))
-
-
-def _longest_gap_s(solo: Solo, first: int, last: int) -> float:
-    times = [
-        datetime.fromisoformat(meta["header"]["time"][:26] + "+00:00")
-        for at in range(first, last + 1, 20)
-        for meta in _metas(solo, at, min(at + 19, last))
-    ]
-    return max((after - before).total_seconds() for before, after in pairwise(times))
 
 
 def _cpu_s(solo: Solo) -> tuple[float, float]:
