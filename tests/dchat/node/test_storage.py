@@ -217,6 +217,16 @@ def test_pages_of_one_height_make_up_its_scan_while_blocks_are_committed(
     assert paged(storage, 1, limit, written) == expected
 
 
+@pytest.mark.parametrize("height", [1, 2])
+def test_a_scan_from_a_key_on_gives_every_entry_once_however_many_there_are(height: int) -> None:
+    first: Changes = {b"%04d" % number: b"1" for number in range(0, 400, 2)}
+    removed: Changes = dict.fromkeys(list(first)[::3])
+    storage = stored(first, {**removed, **{b"%04d" % number: b"2" for number in range(1, 400, 9)}})
+    view = storage.at(height)
+
+    assert list(view.scan_after(b"", b"")) == list(view.scan(b""))
+
+
 def test_a_view_stays_as_it_is_while_blocks_are_committed() -> None:
     storage = stored({b"a": b"1"})
     view = storage.latest()
