@@ -27,6 +27,8 @@ TAIL_LINES: Final = 20
 MAX_LINE: Final = 16_384
 CHUNK: Final = 65_536
 RESERVED: Final = frozenset({"self", "level", "event", "child", "logger", "timestamp", "exc_info"})
+PANIC: Final = ("panic: ", "fatal error: ")
+"""How a program in Go begins its last words; a stack follows that is longer than the tail."""
 LAST_WORDS_S: Final = 1.0
 """How long output is still read after the process ended; a grandchild may hold the pipe."""
 
@@ -61,6 +63,7 @@ class Running:
     reading: trio.CancelScope
     lost: trio.Event
     stopping: bool = False
+    panic: str = ""
 
 
 async def start(child: Child, marks: Mapping[str, str] | None = None) -> Running:
@@ -123,6 +126,8 @@ def _pass_on(running: Running, logger: Logger, file: LogFile, line: bytes) -> No
     file.write(line)
     level, event, fields = read_line(line)
     running.tail.append(f"{event}: {fields['err']}" if "err" in fields else event)
+    if event.startswith(PANIC):
+        running.panic = running.panic or event
     if event.startswith(running.child.fatal):
         running.lost.set()
     logger.at("debug" if running.stopping else level, event, **safe(fields))

@@ -42,8 +42,11 @@ SLACK_S: Final = 10.0
 """A block that is later than its timeouts by so much is missing."""
 FATAL: Final = ("CONSENSUS FAILURE!!!",)
 """CometBFT says this, votes no more, and goes on answering as if nothing were wrong."""
+_APART: Final = "this state is not of these blocks: move the chain's directory in state/ away"
 REMEDIES: Final = {
     "is too far in the future": "this machine's clock is behind: set it, for example by NTP",
+    "is higher than core": _APART,
+    "does not match AppHash after replay": _APART,
 }
 
 logger = log.get(__name__)

@@ -8,19 +8,21 @@ Source: CometBFT v0.40.0 consensus/replay.go, ReplayBlocks.
 
 from __future__ import annotations
 
+import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dchat.node.app import Node
 from dchat.node.storage import Storage
+from tests.dchat.operator.networks import network
 from tests.e2e.moments import APP, COMETBFT, Moments
-from tests.fakes.consensus import Consensus
+from tests.e2e.nodes import Node, high_ports
 from tests.fakes.orders import CHAINS
+from tests.fakes.replicas import started
 from tests.vectors.record import taken
 from tests.vectors.replay import play, signed_hashes
 
@@ -176,6 +178,42 @@ def test_an_application_of_another_genesis_that_is_behind_is_refused(resting: La
     assert "block.AppHash does not match AppHash after replay" in words
 
 
+def test_an_operator_is_told_what_to_do_and_it_helps(tmp_path: Path) -> None:
+    place = high_ports()
+    net = network(tmp_path, rpc_port=place.rpc)
+    node = Node(net, "validator", net.identity, place)
+    blocks, state = node.data_dir / "currency" / COMETBFT, node.data_dir / "state" / "currency"
+
+    with killed_at_the_end(node):
+        run_until(node, 3)
+        shutil.copytree(blocks, tmp_path / "older")
+        run_until(node, 6)
+        shutil.rmtree(blocks)
+        (tmp_path / "older").rename(blocks)
+        node.start()
+        refused = (node.ended(), node.tail().splitlines()[-2:])
+        state.rename(tmp_path / "away")
+        run_until(node, 9)
+
+    assert refused[0] == 1
+    assert "is higher than core" in refused[1][0]
+    assert "dchat: hint: this state is not of these blocks: move " in refused[1][1]
+
+
+@contextmanager
+def killed_at_the_end(node: Node) -> Generator[None]:
+    try:
+        yield
+    finally:
+        node.kill_tree()
+
+
+def run_until(node: Node, height: int) -> None:
+    node.start()
+    node.wait_for_heights({"currency": height})
+    assert node.stop() == 0
+
+
 def height_on_disk(moments: Moments) -> int:
     with closing(Storage.open(moments.solo.home / APP)) as storage:
         return storage.height
@@ -185,6 +223,6 @@ def grow_elsewhere(moments: Moments, height: int) -> None:
     """The application's state is that of another chain, at this height."""
     moments.put_back("new", APP)
     with closing(Storage.open(moments.solo.home / APP)) as storage:
-        node = Consensus(Node(CHAINS[moments.name].machine, storage))
+        node = started(CHAINS[moments.name].machine, storage)
         node.init()
         [node.block() for _ in range(height)]

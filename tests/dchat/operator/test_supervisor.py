@@ -188,6 +188,16 @@ def test_a_known_fault_comes_with_what_to_do_about_it(scene: Scene) -> None:
         scene.play(Group("lone", (child,)), lambda: False)
 
 
+@pytest.mark.usefixtures("impatient")
+def test_the_words_of_a_panic_are_kept_however_long_its_stack_is(scene: Scene) -> None:
+    sick = scene.child("sick", "print('panic: all is lost\\n' + 'at\\n' * 90); raise SystemExit(2)")
+
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(GaveUp, match="panic: all is lost$"), flatten_subgroups=True
+    ):
+        scene.play(Group("lone", (sick,)), lambda: False)
+
+
 def test_the_pause_before_a_restart_doubles_up_to_a_bound() -> None:
     steps = accumulate(
         range(8), lambda pause, _: supervisor.next_pause(pause), initial=supervisor.FIRST_PAUSE_S
