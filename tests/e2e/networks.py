@@ -36,7 +36,7 @@ class Net:
     @property
     def file(self) -> NetworkFile:
         """What a user is told."""
-        return NetworkFile("test", (self.relay.address,), _entry(self.chat), _entry(self.currency))
+        return NetworkFile("test", (self.relay.address,), entry(self.chat), entry(self.currency))
 
     def restart_relay(self) -> None:
         """Start the relay again, where and with what it was before."""
@@ -65,7 +65,8 @@ def start(home: Path, funded: list[AccountId]) -> Net:
     return Net(home, chat, currency, relay, listen)
 
 
-def _entry(solo: Solo) -> ChainEntry:
+def entry(solo: Solo) -> ChainEntry:
+    """What a network file says of a chain with one validator."""
     path = solo.home / "config" / "genesis.json"
     content = path.read_bytes()
     described = json.loads(content)
