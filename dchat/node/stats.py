@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, cast
 
 from google.protobuf.message import Message
 
@@ -57,6 +57,25 @@ class Totals:
 def timed(handlers: Mapping[str, Handler], totals: Totals) -> dict[str, Handler]:
     """The same handlers, each counted in `totals`; rechecks apart from first checks."""
     return {kind: _timed(kind, handler, totals) for kind, handler in handlers.items()}
+
+
+def watched(app: Application, totals: Totals) -> Application:
+    """The same application, but what it foresees is counted too: no request stands for that."""
+    return cast("Application", _Watched(app, totals))
+
+
+class _Watched:
+    def __init__(self, app: Application, totals: Totals) -> None:
+        self._app = app
+        self._totals = totals
+
+    def foresee(self, txs: Sequence[bytes]) -> None:
+        start = monotonic_ns()
+        self._app.foresee(txs)
+        self._totals.add("foresee", len(txs), monotonic_ns() - start)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._app, name)
 
 
 def _timed(kind: str, handler: Handler, totals: Totals) -> Handler:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from abci_currency.machine import MACHINE
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.requests import HANDLERS, Application, Handler
-from dchat.node.stats import Totals, timed
+from dchat.node.stats import Totals, timed, watched
 
 
 def answer_nothing(_: Application, __: pb.Request) -> pb.ResponseFlush:
@@ -73,3 +73,25 @@ def test_proposals_count_their_transactions() -> None:
     )
 
     assert [totals.spent[kind].txs for kind in sorted(totals.spent)] == [1, 2]
+
+
+class Clairvoyant:
+    def __init__(self) -> None:
+        self.foreseen: list[bytes] = []
+
+    def foresee(self, txs: list[bytes]) -> None:
+        self.foreseen += txs
+
+    def flush(self) -> str:
+        return "flushed"
+
+
+def test_what_is_foreseen_is_counted_and_everything_else_is_left_to_the_application() -> None:
+    totals = Totals()
+    app = Clairvoyant()
+    seen = watched(app, totals)  # pyright: ignore[reportArgumentType]
+
+    seen.foresee([b"a", b"b"])
+
+    assert (app.foreseen, totals.spent["foresee"].txs) == ([b"a", b"b"], 2)
+    assert seen.flush() == "flushed"  # pyright: ignore
