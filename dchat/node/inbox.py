@@ -3,7 +3,7 @@
 It is taken in while earlier requests are worked on, because CometBFT must not wait for us to read:
 its socket client spends a whole processor on a flush timer of 20 ns for as long as a write of its
 blocks (libs/timer/throttle_timer.go and flushThrottleMS in abci/client/socket_client.go, v0.40.0).
-The bound is about half a second of CheckTx, because every Commit waits until what was sent before
+The bound is about a tenth of a second of CheckTx: every Commit waits until what was sent before
 it is answered; beyond that a peer has to wait after all.
 """
 
@@ -16,8 +16,8 @@ from typing import Final
 from dchat.node.frames import FrameReader
 
 RECEIVE_BYTES: Final = 256 * 1024
-AHEAD_FRAMES: Final = 4_096
-AHEAD_BYTES: Final = 4 * 1024 * 1024
+AHEAD_FRAMES: Final = 1_024
+AHEAD_BYTES: Final = 1024 * 1024
 """Beyond either of these nothing more is taken in; one read may pass them."""
 
 
