@@ -2,9 +2,10 @@
 
     just bench transfers [--async-txs N] [--sync-txs N] [--write-baseline]
 
-Both sides get as many transactions of the same size over the same connections, and the same
-CometBFT configuration. A transaction counts once a block holding it is committed and nothing
-that was answered with code 0 may be missing. The last line is one JSON object.
+Both sides get as many transactions of the same size over the same connections, and the
+configuration of CometBFT that `dchat validator` writes. A transaction counts once a block holding
+it is committed and nothing that was answered with code 0 may be missing. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -27,23 +28,21 @@ from benchmarks.report import finish
 from dchat.kernel import accounts, genesis, params, signing, tx
 from dchat.kernel.ids import Amount, ChainId, Height, Nonce
 from dchat.kernel.machine import cost_of
+from dchat.node.address import Address
+from dchat.node.config import Consensus
+from dchat.operator import home
 from tests.e2e.solo import Json, Solo
 
 CHAIN = ChainId("bench-1")
 ACCOUNTS = 200
 ASYNC_LANES = 4
 ASYNC_BATCH = 100
+"""Calls in one HTTP request. Operators have 10; more here keeps the load itself cheap."""
 SYNC_LANES = 200
 COST = cost_of(200, transfer.FAMILY.cost)
 """Transfers without memo are a little under 200 bytes."""
-PROFILE = {
-    "timeout_commit": '"1s"',
-    "size": "200000",
-    "cache_size": "400000",
-    "recheck": "true",
-    "max_request_batch_size": "1000",
-    "max_body_bytes": "10000000",
-}
+TIMES = Consensus(timeout_commit=1_000, create_empty_blocks=True)
+"""A block a second; the rest is as every operator has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,8 @@ class Figures:
     submitted: Submitted
     app_cpu_us: float
     node_cpu_us: float
+    load_cpu_us: float
+    """Processor time a transaction that the load itself took; it is taken from both sides."""
 
 
 def main() -> None:
@@ -95,15 +96,21 @@ def _run(peer: str, method: str, lanes: Sequence[Sequence[bytes]]) -> Figures:
 
 
 def _chain(peer: str, folder: Path) -> Solo:
-    proxy = {"proxy_app": '"kvstore"'} if peer == "kvstore" else {}
-    return Solo(
+    """A chain with the configuration that `dchat validator` writes, for either application."""
+    solo = Solo(
         folder / "n",
         "abci_currency",
         _genesis(),
         chain_id=CHAIN,
-        settings={**PROFILE, **proxy},
         app_args=("--stats", "--json-logs"),
     )
+    p2p, rpc = (Address("127.0.0.1", port) for port in (solo.p2p_port, solo.rpc_port))
+    tables = home.settings(home.Node("bench", solo.socket, p2p, rpc, (), 100, TIMES))
+    tables = {**tables, "rpc": {**tables["rpc"], "max_request_batch_size": ASYNC_BATCH}}
+    if peer == "kvstore":
+        tables = {**tables, "": {**tables[""], "proxy_app": "kvstore"}}
+    (solo.home / "config" / "config.toml").write_text(home.as_toml(tables))
+    return solo
 
 
 def _measure(solo: Solo, requests: Sequence[Sequence[bytes]]) -> Figures:
@@ -113,7 +120,9 @@ def _measure(solo: Solo, requests: Sequence[Sequence[bytes]]) -> Figures:
     submitted = send(solo.rpc_port, requests)
     sizes = blocks.sizes(solo, first, submitted.accepted)
     took_s = time.perf_counter() - started
-    app, node = (after - before for after, before in zip(_cpu_s(solo), busy_before, strict=True))
+    app, node, load = (
+        after - before for after, before in zip(_cpu_s(solo), busy_before, strict=True)
+    )
     committed = sum(sizes)
     return Figures(
         per_s=committed / took_s,
@@ -124,12 +133,13 @@ def _measure(solo: Solo, requests: Sequence[Sequence[bytes]]) -> Figures:
         submitted=submitted,
         app_cpu_us=app / committed * 1e6,
         node_cpu_us=node / committed * 1e6,
+        load_cpu_us=load / committed * 1e6,
     )
 
 
-def _cpu_s(solo: Solo) -> tuple[float, float]:
-    """Seconds of processor time of application and node so far."""
-    return _process_cpu_s(solo.app), _process_cpu_s(solo.node)
+def _cpu_s(solo: Solo) -> tuple[float, float, float]:
+    """Seconds of processor time so far: of application, node and this process."""
+    return _process_cpu_s(solo.app), _process_cpu_s(solo.node), time.process_time()
 
 
 def _process_cpu_s(process: subprocess.Popen[bytes] | None) -> float:
@@ -186,7 +196,7 @@ def _print(peer: str, method: str, figures: Figures, solo: Solo) -> None:
         f"{figures.blocks} blocks, most {figures.most_in_block}, longest gap "
         f"{figures.longest_gap_s:.1f} s; answered {sent.accepted} + {sent.refused} refused in "
         f"{sent.took_s:.1f} s; cpu per tx: app {figures.app_cpu_us:.0f} us, node and rpc "
-        f"{figures.node_cpu_us:.0f} us"
+        f"{figures.node_cpu_us:.0f} us, load {figures.load_cpu_us:.0f} us"
     )
     if sent.refused:
         print(f"    first refusal: {sent.first_refusal}")
@@ -221,6 +231,9 @@ def _report(results: dict[str, Figures]) -> dict[str, object]:
         "sync_peer_value": round(results["kvstore-sync"].per_s),
         "sync_ratio": round(results["dchat-sync"].per_s / results["kvstore-sync"].per_s, 3),
         "longest_gap_s": results["dchat-async"].longest_gap_s,
+        "app_cpu_us": round(results["dchat-async"].app_cpu_us),
+        "node_cpu_us": round(results["dchat-async"].node_cpu_us),
+        "peer_cpu_us": round(results["kvstore-async"].node_cpu_us),
     }
 
 

@@ -110,7 +110,7 @@ def write(home: Path, node: Node, keys: Keys, genesis: bytes) -> None:
     _ensure_sign_state(home)
     _replace(home / "config" / "node_key.json", _node_key(keys), 0o600)
     _replace(home / "config" / "priv_validator_key.json", _validator_key(keys), 0o600)
-    _replace(home / "config" / "config.toml", _toml(settings(node)).encode(), 0o600)
+    _replace(home / "config" / "config.toml", as_toml(settings(node)).encode(), 0o600)
     _replace(home / "config" / "genesis.json", genesis, 0o644)
 
 
@@ -149,6 +149,18 @@ def settings(node: Node) -> Mapping[str, Table]:
         "tx_index": {"indexer": "kv"},
         "instrumentation": {"prometheus": False},
     }
+
+
+def as_toml(tables: Mapping[str, Table]) -> str:
+    """Return TOML text; JSON writes strings, numbers, booleans and lists as TOML does."""
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines += [f"[{name}]"] if name else []
+        lines += [
+            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _p2p(node: Node) -> Table:
@@ -230,18 +242,6 @@ def _base64(content: bytes) -> str:
 
 def _json(content: object) -> bytes:
     return json.dumps(content, indent=2).encode() + b"\n"
-
-
-def _toml(tables: Mapping[str, Table]) -> str:
-    """Return TOML text; JSON writes strings, numbers, booleans and lists as TOML does."""
-    lines: list[str] = []
-    for name, table in tables.items():
-        lines += [f"[{name}]"] if name else []
-        lines += [
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()
-        ]
-        lines.append("")
-    return "\n".join(lines)
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
