@@ -9,6 +9,7 @@ everything else, with a traceback if the fault is ours.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,9 @@ from dchat.node.storage import BACKENDS, DEFAULT_KEEP, Storage
 from dchat.node.stores.backend import Backend, Tuning
 
 DONE: Final = 0
+COLLECT_AT: Final = (50_000, 100, 100)
+"""Objects that must be new before Python looks for cycles among them, and how often it looks again
+at those that stay: hardly ever. With 40,000 transactions waiting a full look takes 0.3 s."""
 DATABASE_SHARE: Final = 8
 """One part in so many of the cache is for the database's blocks, the rest for tree pages."""
 
@@ -151,9 +155,19 @@ def _serve(machine: Machine, options: Options, parts: Parts) -> None:
         Bell() as stop,
         closing(_storage(options, parts)) as storage,
     ):
+        spare_collector()
         stop.on(signal.SIGTERM, signal.SIGINT)
         logger.info("application_started", **_state_of(storage))
         serve(options.socket, Node(machine, storage), stop, handlers)
         for spent in totals.lines():
             logger.info("time_spent", **spent)
         logger.info("application_stopped", height=storage.height)
+
+
+def spare_collector() -> None:
+    """Python seldom looks for cycles, and never among what there is now.
+
+    What grows here, waiting transactions and cached pages, has none and goes when it is dropped.
+    """
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AT)

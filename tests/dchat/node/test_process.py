@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
 from dchat.kernel.machine import Machine
 from dchat.node.frames import FrameReader, encode_size
-from dchat.node.process import parse
+from dchat.node.process import COLLECT_AT, parse, spare_collector
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import BACKENDS
 from dchat.node.stores.backend import Tuning
@@ -206,3 +207,19 @@ def test_the_defaults_are_leveldb_and_quiet(machine: Machine) -> None:
     assert (options.backend, options.log_level) == ("leveldb", "info")
     assert not options.json_logs
     assert not options.stats
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("collector")
+def test_what_is_there_at_the_start_is_never_searched_for_cycles() -> None:
+    spare_collector()
+
+    assert gc.get_threshold() == COLLECT_AT
+    assert gc.get_freeze_count() > 0
