@@ -47,14 +47,17 @@ class Child:
     fatal: tuple[str, ...] = ()
     """Events after which the process may live on, but does its work no more."""
     remedies: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Words of its last output, and what to do about them."""
+    """Words of its output, and what to do about them."""
+    advise: Callable[[str], None] = lambda _remedy: None
+    """Told of a remedy whenever its words are heard."""
 
 
 @dataclass(slots=True)
 class Running:
     """A started child, what it said last, and the scope that reads its output.
 
-    `lost` is set once it said that it works no more.
+    `lost` is set once it said that it works no more. `telling` is what it panicked over, or the
+    last line that was fatal or has a remedy: the tail may hold nothing but a stack.
     """
 
     child: Child
@@ -63,7 +66,8 @@ class Running:
     reading: trio.CancelScope
     lost: trio.Event
     stopping: bool = False
-    panic: str = ""
+    telling: str = ""
+    remedy: str = ""
 
 
 async def start(child: Child, marks: Mapping[str, str] | None = None) -> Running:
@@ -125,12 +129,24 @@ async def read_output(running: Running) -> None:
 def _pass_on(running: Running, logger: Logger, file: LogFile, line: bytes) -> None:
     file.write(line)
     level, event, fields = read_line(line)
-    running.tail.append(f"{event}: {fields['err']}" if "err" in fields else event)
-    if event.startswith(PANIC):
-        running.panic = running.panic or event
-    if event.startswith(running.child.fatal):
-        running.lost.set()
+    words = f"{event}: {fields['err']}" if "err" in fields else event
+    running.tail.append(words)
+    _heed(running, words)
     logger.at("debug" if running.stopping else level, event, **safe(fields))
+
+
+def _heed(running: Running, words: str) -> None:
+    """Notice what the child says of its own end, and what there is something to do about."""
+    child, fatal = running.child, words.startswith(running.child.fatal)
+    remedy = next((what for known, what in child.remedies.items() if known in words), "")
+    telling = fatal or bool(remedy) or words.startswith(PANIC)
+    if telling and not running.telling.startswith(PANIC):
+        running.telling = words
+    if remedy:
+        running.remedy = remedy
+        child.advise(remedy)
+    if fatal:
+        running.lost.set()
 
 
 def safe(fields: Mapping[str, str]) -> dict[str, str]:

@@ -122,6 +122,8 @@ class Pulse:
     """Why no blocks come; empty while they do."""
     failure: str = ""
     """Why the chain's processes were last restarted."""
+    advice: str = ""
+    """What to do about something that the node complained of since the last block."""
     skew: Skew = field(default_factory=Skew)
     judged: int = 0
     judged_time_ns: int = 0
@@ -190,8 +192,20 @@ def is_ready(pulse: Pulse) -> bool:
     return not trouble(pulse)
 
 
+def heed(pulse: Pulse, advice: str) -> None:
+    """Keep a piece of advice until the next block."""
+    if pulse.advice != advice:
+        logger.warning("advice_given", chain=pulse.chain, advice=advice)
+    pulse.advice = advice
+
+
 def trouble(pulse: Pulse) -> str:
-    """Return why the chain is not ready; empty where it is."""
+    """Return why the chain is not ready, and what to do where that is known; empty where it is."""
+    found = _trouble(pulse)
+    return f"{found}; {pulse.advice}" if found and pulse.advice else found
+
+
+def _trouble(pulse: Pulse) -> str:
     if pulse.phase is not Phase.RUNNING:
         return (
             f"{pulse.phase.value}, after: {pulse.failure}" if pulse.failure else pulse.phase.value
@@ -207,11 +221,13 @@ def trouble(pulse: Pulse) -> str:
     return ""
 
 
-def warnings(pulse: Pulse) -> list[str]:
-    """Return what does not keep the chain from working, and should be looked at."""
-    off = pulse.skew.seconds
+def warnings(pulses: Iterable[Pulse]) -> list[str]:
+    """Return what does not keep the chains from working, and should be looked at."""
+    known = list(pulses)
+    off = max((each.skew.seconds for each in known), key=abs, default=0)
     where = "ahead of" if off > 0 else "behind"
-    return [f"this machine's clock is {abs(off)} s {where} the network's"] if off else []
+    clock = [f"this machine's clock is {abs(off)} s {where} the network's"] if off else []
+    return [*clock, *sorted({each.advice for each in known if each.advice})]
 
 
 def show(pulse: Pulse) -> dict[str, Json]:
@@ -279,6 +295,8 @@ def _take_in(pulse: Pulse, said: StatusBody) -> None:
         if pulse.stalled:
             logger.info("chain_moves_again", chain=pulse.chain, height=pulse.height)
         pulse.stalled = ""
+    if pulse.height > before > 0:
+        pulse.advice = ""
 
 
 async def _find_stall(http: httpx.AsyncClient, pulse: Pulse) -> None:

@@ -24,7 +24,7 @@ import trio
 from dchat.kernel.errors import OperatorError
 from dchat.node import log
 from dchat.operator import child as processes
-from dchat.operator.child import PANIC, Child, Running
+from dchat.operator.child import Child, Running
 from dchat.operator.leash import MARK
 
 POLL_S: Final = 0.05
@@ -243,11 +243,6 @@ async def _ended(running: Running) -> Failure:
 
 
 def _failure(running: Running, reason: str) -> Failure:
-    """Return the failure; the last words end with the fatal ones, or those that have a remedy."""
-    child, lines = running.child, tuple(running.tail)
-    said = [*lines, running.panic]
-    telling = [line for line in said if line.startswith((*child.fatal, *PANIC))]
-    known = {words: line for line in said for words in child.remedies if words in line}
-    last = [*telling, *known.values()][-1:]
-    remedy = child.remedies[next(iter(known))] if known else ""
-    return Failure(child.name, reason, (*lines, *last), remedy)
+    """Return the failure; the line that told why comes last."""
+    telling = (running.telling,) if running.telling else ()
+    return Failure(running.child.name, reason, (*running.tail, *telling), running.remedy)

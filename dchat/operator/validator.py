@@ -245,6 +245,7 @@ def _comet(tree: Tree, each: ChainPlan) -> Child:
         env=claim.environment(tree.plan.data_dir, os.environ),
         fatal=FATAL,
         remedies=REMEDIES,
+        advise=lambda remedy: pulse.heed(tree.pulses[each.chain.name], remedy),
     )
 
 
@@ -278,7 +279,7 @@ def status(tree: Tree, uptime_s: int) -> dict[str, Json]:
         "moniker": tree.plan.settings.validator.moniker,
         "cometbft": {"sha256": tree.binary.sha256, "pinned": tree.binary.pinned},
         "connected_peers": sum(each.peers for each in tree.pulses.values()),
-        "warnings": list(dict.fromkeys(chain.from_iterable(map(pulse.warnings, pulses)))),
+        "warnings": [*pulse.warnings(pulses)],
         "chains": shown,
         "addresses": {each.chain.name: _addresses(each) for each in tree.plan.chains},
     }

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ CHAINS = ("chat", "currency")
 Json = dict[str, Any]
 
 
-def high_ports() -> Ports:
-    """Free ports well away from the usual ones."""
-    base = random.Random().randrange(30_000, 55_000, 200)
-    return ports.choose(Ports(base, base + 1, base + 2, base + 3, base + 4, base + 5, base + 6))
+def high_ports(nodes: int = 1) -> Ports:
+    """Free ports for so many nodes: away from the usual ones, and from those that the system gives
+    to outgoing connections, which could take one between now and the start."""
+    base = random.Random().randrange(10_000, 25_000, 20)
+    return ports.choose(Ports(*range(base, base + 7)), nodes)
 
 
 @dataclass
@@ -50,6 +51,13 @@ class Node:
     name: str
     identity: Path
     ports: Ports = field(default_factory=high_ports)
+    consensus: str = "timeout_commit = 300\ncreate_empty_blocks = true"
+    finds: str | None = None
+    """Settings that replace the network file: how else the node finds its chains."""
+    bootstrap: str = ""
+    """A multiaddr of a known node."""
+    entry: str = ENTRY
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,14 +75,15 @@ class Node:
 identity_file = "{self.identity}"
 chain_id = "test"
 data_dir = "{self.data_dir}"
-network = "{self.network.file}"
+{self.finds or f'network = "{self.network.file}"'}
 json_logs = true
+moniker = "{self.name}"
 [network]
 listen_address = "127.0.0.1:{self.ports.p2p}"
 rpc_listen_address = "127.0.0.1:{self.ports.rpc}"
+{f'bootstrap_validators = ["{self.bootstrap}"]' if self.bootstrap else ""}
 [consensus]
-timeout_commit = 300
-create_empty_blocks = true
+{self.consensus}
 [observability]
 health_port = {self.ports.validator_health}
 metrics_port = {self.ports.validator_metrics}
@@ -82,14 +91,24 @@ metrics_port = {self.ports.validator_metrics}
         return path
 
     def start(self) -> None:
-        command = [sys.executable, "-c", ENTRY, "validator", "--config", str(self.write_config())]
+        command = [
+            *(sys.executable, "-c", self.entry),
+            *("validator", "--config", str(self.write_config())),
+        ]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, **self.env}
+            )
 
     def stop(self) -> int:
         """Ask it to stop; the exit status, once it ended."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_S)
+
+    def ended(self) -> int:
+        """The exit status, once it ended by itself."""
+        assert self.process is not None
         return self.process.wait(PATIENCE_S)
 
     def tree(self) -> list[int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from dchat.node import network
 from dchat.node.network import ChainEntry, NetworkFile
 from dchat.operator import claim, estate
 from tests.dchat.operator.programs import wait_until_dead
-from tests.e2e.nodes import ENTRY, below
+from tests.e2e.nodes import CHAINS, ENTRY, below
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -48,9 +50,13 @@ class Devnet:
 
     def wait_until_ready(self) -> list[int]:
         """Every process below it, once it says that all runs."""
+        return self.wait_until(lambda said: READY in said)
+
+    def wait_until(self, holds: Callable[[str], bool]) -> list[int]:
+        """Every process below it, once what it has said holds."""
         assert self.process is not None
         deadline = time.monotonic() + PATIENCE_S
-        while READY not in self.said:
+        while not holds(self.said):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(self.said)
             time.sleep(0.1)
@@ -109,17 +115,54 @@ def test_a_kill_takes_every_process_along_and_the_next_start_works(devnet: Devne
     assert name not in devnet.said
 
 
-def test_two_devnets_run_side_by_side(devnet: Devnet, tmp_path: Path) -> None:
+def test_two_devnets_that_start_at_once_run_side_by_side(devnet: Devnet, tmp_path: Path) -> None:
     other = Devnet(tmp_path / "other")
     devnet.start()
-    devnet.wait_until_ready()
-
     other.start()
+
+    devnet.wait_until_ready()
     other.wait_until_ready()
 
     ports = [set(re.findall(r"127\.0\.0\.1:(\d+)", each.said)) for each in (devnet, other)]
     assert other.end(signal.SIGTERM) == 0
     assert ports[0].isdisjoint(ports[1])
+
+
+def test_four_validators_and_a_full_node_are_told_to_programs_and_leave_nothing(
+    devnet: Devnet,
+) -> None:
+    devnet.start("--validators", "4", "--full-nodes", "1", "--json")
+    tree = devnet.wait_until(lambda said: '"nodes"' in said)
+    told = json.loads(next(line for line in devnet.said.splitlines() if line.startswith("{")))
+
+    heights = [_height(node[chain]["rpc"]) for node in told["nodes"] for chain in CHAINS]
+    listed = network.load(Path(told["network_file"]))
+    assert [node["role"] for node in told["nodes"]] == ["validator"] * 4 + ["full node"]
+    assert min(heights) > 0
+    assert listed.chat.rpc == tuple(node["chat"]["rpc"] for node in told["nodes"])
+    assert len(listed.currency.seeds) == 4
+
+    assert devnet.end(signal.SIGINT) == 0
+    wait_until_dead(*tree)
+    devnet.start("--validators", "3")
+    assert devnet.process is not None
+    assert devnet.process.wait(PATIENCE_S) == 1
+    assert devnet.said == (
+        f"dchat: error: the devnet in {devnet.root} has 4 validators, not 3\n"
+        "dchat: hint: leave --validators out to resume it, or start over with --fresh\n"
+    )
+
+
+def test_the_demo_holds_with_four_validators(devnet: Devnet) -> None:
+    devnet.start("--demo", "--validators", "4")
+    assert devnet.process is not None
+
+    code = devnet.process.wait(PATIENCE_S)
+
+    assert code == 0, devnet.said
+    assert "all 11 steps held" in devnet.said
+    assert re.search(r"signed by (30|40) of 40", devnet.said)
+    assert list(claim.find(devnet.root)) == []
 
 
 def test_the_demo_holds_every_step(devnet: Devnet) -> None:
@@ -133,6 +176,11 @@ def test_the_demo_holds_every_step(devnet: Devnet) -> None:
     assert "signed by 10 of 10" in devnet.said
     assert "bob has 1005 DCHAT" in devnet.said
     assert list(claim.find(devnet.root)) == []
+
+
+def _height(rpc: str) -> int:
+    with urllib.request.urlopen(f"{rpc}/status", timeout=10) as answer:
+        return int(json.load(answer)["result"]["sync_info"]["latest_block_height"])
 
 
 def _age(root: Path) -> NetworkFile:

@@ -112,6 +112,26 @@ def test_a_killed_supervisor_takes_every_child_along(node: Node) -> None:
     assert node.leftovers() == []
 
 
+def test_another_chain_id_than_the_directorys_is_refused(node: Node, tmp_path: Path) -> None:
+    node.stop()
+    config = tmp_path / "validator.toml"
+    config.write_text(
+        node.write_config()
+        .read_text()
+        .replace('chain_id = "test"', 'chain_id = "other"')
+        .replace(f'network = "{node.network.file}"', "")
+    )
+    command = [sys.executable, "-c", ENTRY, "validator", "--config", str(config)]
+
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "dchat: error: this genesis is of chain test-currency, not other-currency\n"
+        "dchat: hint: --chain-id X names the chat chain; the currency chain is X-currency\n"
+    )
+
+
 def test_another_genesis_is_refused_by_a_directory_in_use(node: Node, tmp_path: Path) -> None:
     node.stop()
     other = network(tmp_path)

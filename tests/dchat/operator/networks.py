@@ -1,4 +1,4 @@
-"""The files of a small network: one validator, funded people, genesis and network file."""
+"""The files of a small network: validators, funded people, genesis and network file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from pathlib import Path
 from dchat.kernel.ids import Amount
 from dchat.node import identity
 from dchat.node.clock import SystemClock
+from dchat.node.identity import Identity
+from dchat.operator import chains
+from dchat.operator.chains import Chain
 from dchat.operator.plan import keys_of
+from dchat.operator.ports import Ports
 from genesis import build
-from genesis.settings import AccountEntry, GenesisSettings, NetworkSettings, ValidatorEntry
+from genesis.settings import (
+    AccountEntry,
+    ChainSettings,
+    GenesisSettings,
+    NetworkSettings,
+    ValidatorEntry,
+)
 
 FUNDS = Amount(10**13)
 
@@ -31,11 +41,53 @@ class Network:
         self.file.write_text(text.replace(old, new, 1))
 
 
+def four(folder: Path, places: Sequence[Ports]) -> Network:
+    """Write the files of a network whose i-th validator listens in the i-th place.
+
+    Its genesis lies ten minutes back: a node whose clock is behind would wait for it.
+    """
+    owners = [
+        identity.create(folder / f"validator-{number}.json", "node")
+        for number in range(1, len(places) + 1)
+    ]
+    rich = identity.create(folder / "rich.json", "node")
+    plain = GenesisSettings(
+        "test",
+        (SystemClock().now() // 1000 - 600) * 10**9,
+        tuple(_founder(f"validator-{n}", owner) for n, owner in enumerate(owners, 1)),
+        (AccountEntry(rich.account_id, FUNDS, FUNDS),),
+        NetworkSettings("test", (), 604_800),
+    )
+    currency, chat = chains.both("test")
+    reached = replace(
+        plain,
+        chat=_reached(plain.chat, chat, owners, places),
+        currency=_reached(plain.currency, currency, owners, places),
+    )
+    paths = build.write(reached, folder)
+    return Network(folder, folder / "validator-1.json", paths[-1])
+
+
+def _founder(name: str, owner: Identity) -> ValidatorEntry:
+    chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
+    return ValidatorEntry(name, 10, chat.consensus_key, currency.consensus_key)
+
+
+def _reached(
+    settings: ChainSettings, chain: Chain, owners: Sequence[Identity], places: Sequence[Ports]
+) -> ChainSettings:
+    seeds = [
+        f"{keys_of(owner, chain.name).node_id}@127.0.0.1:{place.p2p + chain.port_step}"
+        for owner, place in zip(owners, places, strict=True)
+    ]
+    rpc = [f"http://127.0.0.1:{place.rpc + chain.port_step}" for place in places]
+    return replace(settings, rpc=tuple(rpc), seeds=tuple(seeds))
+
+
 def network(folder: Path, people: Sequence[bytes] = (), rpc_port: int = 26_657) -> Network:
     """Write the files. `people` are public keys whose accounts are funded on both chains."""
     owner = identity.create(folder / "validator.json", "node")
     rich = identity.create(folder / "rich.json", "node")
-    chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
     held = [AccountEntry(rich.account_id, FUNDS, FUNDS)]
     held += [
         AccountEntry(identity.Identity("node", key, b"").account_id, FUNDS, FUNDS) for key in people
@@ -43,7 +95,7 @@ def network(folder: Path, people: Sequence[bytes] = (), rpc_port: int = 26_657) 
     settings = GenesisSettings(
         "test",
         SystemClock().now() // 1000 * 10**9,
-        (ValidatorEntry("one", 10, chat.consensus_key, currency.consensus_key),),
+        (_founder("one", owner),),
         tuple(held),
         NetworkSettings("test", (), 604_800),
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_a_grandchild_that_holds_the_pipe_delays_nothing(tmp_path: Path) -> None
     )
 
     assert ran(made(tmp_path, program)).process.returncode == 0
+
+
+def test_words_with_a_remedy_are_passed_on_and_kept_among_many_others(tmp_path: Path) -> None:
+    advice: list[str] = []
+    program = "print('clock is off')\nfor n in range(50): print(n)"
+    given = replace(
+        made(tmp_path, program), remedies={"clock": "set it"}, advise=advice.append, fatal=("no",)
+    )
+
+    running = ran(given)
+
+    assert (running.telling, running.remedy, advice) == ("clock is off", "set it", ["set it"])
+    assert not running.lost.is_set()
 
 
 def test_a_child_is_in_a_session_of_its_own(tmp_path: Path) -> None:

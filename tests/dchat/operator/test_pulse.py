@@ -220,7 +220,20 @@ def test_a_clock_that_is_far_off_is_noticed_within_a_few_blocks(
     scene.watch(*[tick] * 12)
 
     assert abs(scene.pulse.skew.seconds - told) <= 1
-    assert len(pulse.warnings(scene.pulse)) == bool(told)
+    assert len(pulse.warnings([scene.pulse])) == bool(told)
+
+
+def test_advice_stands_until_the_next_block(scene: Scene) -> None:
+    scene.watch()
+    pulse.heed(scene.pulse, "set the clock")
+    scene.pulse.phase = Phase.PAUSED
+
+    assert pulse.trouble(scene.pulse) == "waiting to restart; set the clock"
+    assert pulse.warnings([scene.pulse]) == ["set the clock"]
+
+    scene.watch(scene.grow(1))
+
+    assert pulse.warnings([scene.pulse]) == []
 
 
 def test_old_blocks_say_nothing_about_the_clock(scene: Scene) -> None:

@@ -79,7 +79,7 @@ def test_a_restart_is_counted_and_its_reason_shown(planned: ValidatorPlan) -> No
 
 def test_a_clock_far_off_is_a_warning_told_once_for_both_chains(planned: ValidatorPlan) -> None:
     running = tree(planned)
-    running.pulses["chat"].skew.seconds = running.pulses["currency"].skew.seconds = -300
+    running.pulses["chat"].skew.seconds, running.pulses["currency"].skew.seconds = -300, -299
 
     assert shown_by(running)["warnings"] == ["this machine's clock is 300 s behind the network's"]
 
