@@ -32,7 +32,7 @@ from tests.fakes.orders import CHAINS, MEMPOOLS, RECIPES, Chain, Recipe
 from tests.fakes.replicas import ASKED, Asked, entries, info, newborn
 
 STEPS = 40
-RUNS = settings(max_examples=15, stateful_step_count=STEPS)
+RUNS = settings(max_examples=settings().max_examples // 4, stateful_step_count=STEPS)
 NODES = st.integers(0, 1)
 
 
