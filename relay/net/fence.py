@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import structlog
-
 from dchat.kernel.errors import DchatError, InvariantBroken, RemoteProtocolError
+from dchat.node import log
 
-log = structlog.stdlib.get_logger(__name__)
+logger = log.get(__name__)
 
 
 class PeerFailed(RemoteProtocolError):
@@ -46,10 +45,10 @@ def contained(doing: str) -> Generator[None, None, None]:
     except InvariantBroken:
         raise
     except RemoteProtocolError as error:
-        log.debug("peer_dropped", doing=doing, reason=str(error))
+        logger.debug("peer_dropped", doing=doing, reason=str(error))
     except Exception as error:
         # The fence round one peer: without it one bad byte ends the process.
-        log.exception("peer_task_failed", doing=doing, kind=type(error).__name__)
+        logger.exception("peer_task_failed", doing=doing, kind=type(error).__name__)
 
 
 @contextmanager

@@ -1,10 +1,28 @@
 from __future__ import annotations
 
+import io
+import json
+import logging
+from collections.abc import Iterator
+
 import pytest
+import structlog
 import trio
 
 from dchat.kernel.errors import DchatError, InvariantBroken, OperatorError
+from dchat.node import log
+from dchat.node.log import LogSettings
 from relay.net.fence import PeerFailed, blamed_on_peer, contained, lone_error
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), ExceptionGroup("x", [KeyError()])], ids=repr)
@@ -24,6 +42,22 @@ def test_our_own_errors_are_not_blamed_on_the_peer() -> None:
 def test_an_error_inside_the_fence_stays_there(error: Exception) -> None:
     with contained("stream"):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [(PeerFailed("gone"), "peer_dropped"), (KeyError("bug"), "peer_task_failed")],
+)
+def test_an_error_inside_the_fence_is_logged_as_a_relay_logs(error: Exception, event: str) -> None:
+    """A logger that the process's own set-up does not know would throw the error out again."""
+    stream = io.StringIO()
+    log.configure(LogSettings("debug", json_logs=True), stream)
+
+    with contained("stream"):
+        raise error
+
+    written = json.loads(stream.getvalue())
+    assert (written["event"], written["logger"]) == (event, "relay.net.fence")
 
 
 def test_a_broken_invariant_leaves_the_fence() -> None:
