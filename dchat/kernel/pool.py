@@ -109,11 +109,16 @@ class Pool:
         self, state: State, raws: Sequence[bytes], context: BlockContext
     ) -> list[Outcome]:
         """Return what check() answers one by one; the signatures are verified together."""
-        if not self._is_full(0):
-            self._ahead = self._verify([raw for raw in raws if raw not in self._before_commit])
-        outcomes = [self.check(state, raw, context) for raw in raws]
-        self._ahead = {}
-        return outcomes
+        self.foresee(raws)
+        return [self.check(state, raw, context) for raw in raws]
+
+    def foresee(self, raws: Sequence[bytes]) -> None:
+        """Verify together what check() is asked next, which it then need not do.
+
+        Depends on the bytes alone, so it may run beside a block that is executed.
+        """
+        unknown = [raw for raw in raws if raw not in self._before_commit]
+        self._ahead = {} if self._is_full(0) else self._verify(unknown)
 
     def recognise(self, txs: Sequence[bytes]) -> Verified:
         """Return those of a block's transactions whose signatures held, or hold now."""

@@ -14,7 +14,7 @@ import selectors
 import socket
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -82,8 +82,14 @@ class _Office:
         run = [(kind, request)]
         while len(run) < RUN and inbox.first_byte() in self._run_tags:
             run.append(_parse(inbox.take()))
+        self._foretell([request.check_tx for kind, request in run if kind == "check_tx"])
         with self._turns.mempool:
             return b"".join([self._answer(kind, request) for kind, request in run])
+
+    def _foretell(self, checks: Sequence[pb.RequestCheckTx]) -> None:
+        new = [check.tx for check in checks if check.type == pb.NEW]
+        if len(new) > 1:
+            self._app.foresee(new)
 
     def _answer(self, kind: str, request: pb.Request) -> bytes:
         return self._framed(kind, self._handlers[kind](self._app, request))

@@ -11,7 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final
@@ -32,7 +34,7 @@ from dchat.kernel.machine import (
     init_chain,
     run_block,
 )
-from dchat.kernel.pool import Pool
+from dchat.kernel.pool import Each, Pool
 from dchat.kernel.queries import QueryCode
 from dchat.kernel.store import Draft, State
 from dchat.node import queries
@@ -44,6 +46,7 @@ from dchat.node.storage import Staged, Storage
 APP_VERSION: Final = 1
 """Rises when a block would be judged differently; part of every header."""
 
+PROCESSORS_A_THREAD: Final = 2
 INT64_MAX: Final = 2**63 - 1
 _NO_WRITES: Final[Mapping[bytes, bytes | None]] = {}
 
@@ -68,7 +71,7 @@ class Node:
     def __init__(self, machine: Machine, storage: Storage) -> None:
         self._machine = machine
         self._storage = storage
-        self._pool = Pool(machine)
+        self._pool = Pool(machine, each=_verifiers())
         self._state: State = storage.latest()
         self._genesis = _NO_WRITES
         """What InitChain wrote, until the first block is committed."""
@@ -93,6 +96,10 @@ class Node:
         return queries.answer(self._machine, self._storage, request)
 
     # Mempool connection
+
+    def foresee(self, txs: Sequence[bytes]) -> None:
+        """The signatures of these are verified together, in as many threads as there are."""
+        self._pool.foresee(txs)
 
     def check_tx(self, request: pb.RequestCheckTx) -> pb.ResponseCheckTx:
         """Code 0 if the transaction may wait for the next block."""
@@ -181,7 +188,8 @@ class Node:
             ),
             tuple(request.txs),
         )
-        result = run_block(self._machine, self._state, block, self._pool.verified)
+        known = self._pool.recognise(block.txs)
+        result = run_block(self._machine, self._state, block, known)
         staged = self._storage.stage(Height(request.height), {**self._genesis, **result.writes})
         self._executed = _Executed(staged, block)
         return _block_result(result.outcomes, staged.app_hash)
@@ -230,6 +238,16 @@ class Node:
 
     def _chain_id(self) -> ChainId:
         return genesis.chain_id(self._state) or ChainId("")
+
+
+def _verifiers() -> Each:
+    """Threads on half of the processors; the other half is CometBFT's.
+
+    On two processors that is this thread alone: CometBFT keeps the other one busy with its flush
+    timer while requests wait (inbox.py), and a second thread made a flood slower.
+    """
+    threads = (os.cpu_count() or 1) // PROCESSORS_A_THREAD
+    return ThreadPoolExecutor(threads, "verify").map if threads > 1 else map
 
 
 def unwrap(app_state: bytes) -> bytes:

@@ -25,8 +25,8 @@ from dchat.node import log
 from dchat.node.abci import serve
 from dchat.node.app import Node
 from dchat.node.bell import Bell
-from dchat.node.requests import HANDLERS, Handler
-from dchat.node.stats import Totals, timed
+from dchat.node.requests import HANDLERS, Application, Handler
+from dchat.node.stats import Totals, timed, watched
 from dchat.node.storage import BACKENDS, DEFAULT_KEEP, Storage
 from dchat.node.stores.backend import Backend, Tuning
 
@@ -158,7 +158,8 @@ def _serve(machine: Machine, options: Options, parts: Parts) -> None:
         spare_collector()
         stop.on(signal.SIGTERM, signal.SIGINT)
         logger.info("application_started", **_state_of(storage))
-        serve(options.socket, Node(machine, storage), stop, handlers)
+        app: Application = Node(machine, storage)
+        serve(options.socket, watched(app, totals) if options.stats else app, stop, handlers)
         for spent in totals.lines():
             logger.info("time_spent", **spent)
         logger.info("application_stopped", height=storage.height)

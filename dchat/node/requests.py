@@ -5,7 +5,7 @@ Source: CometBFT v0.40.0 spec/abci/abci++_methods.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from google.protobuf.message import Message
@@ -26,6 +26,13 @@ class Application(Protocol):
 
     def check_tx(self, request: pb.RequestCheckTx, /) -> pb.ResponseCheckTx:
         """Whether a transaction may wait in the mempool; changes no committed state."""
+        ...
+
+    def foresee(self, txs: Sequence[bytes], /) -> None:
+        """Told of several transactions that `check_tx` is asked about next, in this order.
+
+        Unlike that, it may run beside a request of consensus, and so may touch no state.
+        """
         ...
 
     def insert_tx(self, request: pb.RequestInsertTx, /) -> pb.ResponseInsertTx:

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.checked: list[bytes] = []
+        self.foretold: list[list[bytes]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
@@ -40,6 +41,9 @@ class Counter:
 
     def query(self, request: pb.RequestQuery) -> pb.ResponseQuery:
         return pb.ResponseQuery(value=request.data)
+
+    def foresee(self, txs: Sequence[bytes]) -> None:
+        self.foretold.append(list(txs))
 
     def check_tx(self, request: pb.RequestCheckTx) -> pb.ResponseCheckTx:
         self.waiting.set()
@@ -178,6 +182,19 @@ def test_a_flush_between_transactions_is_answered_in_its_place(path: Path, app: 
         answers = [client.receive().WhichOneof("value") for _ in range(5)]
 
     assert answers == ["check_tx", "flush", "check_tx", "check_tx", "flush"]
+
+
+def test_an_application_is_told_of_new_transactions_that_wait_together(
+    path: Path, app: Counter
+) -> None:
+    again = pb.Request(check_tx=pb.RequestCheckTx(tx=b"again", type=pb.RECHECK))
+    with served(path, app):
+        client = Client(path)
+        client.send(check(b"a"), again, FLUSH, check(b"b"), FLUSH)
+        [client.receive() for _ in range(5)]
+
+    assert app.foretold == [[b"a", b"b"]]
+    assert app.checked == [b"a", b"again", b"b"]
 
 
 def test_a_request_that_only_begins_like_a_transaction_is_judged_by_what_it_is(
