@@ -19,18 +19,21 @@ def unopened(path: Path, words: str) -> StoreUnusable:
     """Return why a store could not be opened or read."""
     said = words.lower()
     if _is_full(path, said):
-        return StoreFull(f"no space is left on the disk of {path}")
+        return StoreFull(f"no space is left on the disk of {path}", _space(path))
     if any(sign in said for sign in _MACHINE):
         return StoreUnusable(f"cannot use {path}: {words}", "check rights and limits of the disk")
     if any(sign in said for sign in _LOCKED):
         return StoreLocked(f"{path} is in use by another process")
-    return StoreDamaged(f"the store in {path} is damaged: {words}")
+    return StoreDamaged(
+        f"the store in {path} is damaged: {words}",
+        f"mv {path} {path}.damaged, then start again: CometBFT's blocks build the state anew",
+    )
 
 
 def unwritten(path: Path, words: str) -> StoreUnusable:
     """Return why a batch was not written."""
     if _is_full(path, words.lower()):
-        return StoreFull(f"cannot write to {path}: no space is left on the disk")
+        return StoreFull(f"cannot write to {path}: no space is left on the disk", _space(path))
     return StoreUnusable(f"cannot write to {path}: {words}", "check the disk and its space")
 
 
@@ -39,6 +42,11 @@ def broken_off(path: Path) -> StoreUnusable:
     return StoreUnusable(
         f"{path} takes no write after one that failed", "start again once the disk has space"
     )
+
+
+def _space(path: Path) -> str:
+    """Return how to see what takes the space, and what then."""
+    return f"df -h {path} shows the disk; free some space there and start again"
 
 
 def _is_full(path: Path, said: str) -> bool:

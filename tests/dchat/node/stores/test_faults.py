@@ -46,3 +46,17 @@ def test_what_a_database_says_at_writing_becomes_a_way_out(
     fault = unwritten(PLACE, words)
 
     assert (type(fault), bool(fault.hint)) == (error, True)
+
+
+def test_a_damaged_store_is_to_be_moved_away_by_a_command_to_copy() -> None:
+    assert unopened(PLACE, "Corruption: checksum mismatch").hint.startswith(
+        "mv /state /state.damaged, then start again"
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", [unopened(PLACE, "no space left"), unwritten(PLACE, "disk is full")]
+)
+def test_a_full_disk_is_named_with_what_to_do(fault: StoreUnusable) -> None:
+    assert str(PLACE) in str(fault)
+    assert fault.hint == "df -h /state shows the disk; free some space there and start again"
