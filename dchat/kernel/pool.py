@@ -89,8 +89,12 @@ class Pool:
     def check(self, state: State, raw: bytes, context: BlockContext) -> Outcome:
         """Return code 0 if raw may wait for the next block, whose context is given.
 
-        The transaction then counts as waiting. A refused one leaves no trace.
+        The transaction then counts as waiting. A refused one leaves no trace; one that counts as
+        waiting already may: RPC's `check_tx` asks about transactions that no mempool holds yet.
         """
+        waiting = self._verified.get(raw)
+        if waiting:
+            return Outcome(0, "", waiting.signed.envelope.cost_limit)
         known = self._before_commit.pop(raw, None)
         try:
             checked = known or self._open(raw)

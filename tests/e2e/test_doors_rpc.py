@@ -232,6 +232,16 @@ def test_a_replay_that_the_cache_forgot_is_refused_by_its_nonce(chain: Solo) -> 
     assert f"nonce {spent.nonce}" in answer["log"]
 
 
+def test_what_was_only_asked_about_can_still_be_sent(chain: Solo) -> None:
+    """RPC's `check_tx` runs the application's check and puts nothing into the mempool."""
+    raw = signed(chain)
+
+    checked = chain.rpc("check_tx", tx="0x" + raw.hex())
+    sent = chain.commit(raw)
+
+    assert (checked["code"], sent["check_tx"]["code"], sent["tx_result"]["code"]) == (0, 0, 0)
+
+
 def test_a_gap_is_refused_and_what_fills_it_is_taken(chain: Solo) -> None:
     now = chain.account(BOB).nonce
 

@@ -57,9 +57,22 @@ def check(pool: Pool, raw: bytes, state: MemoryState | None = None, height: int 
 def test_waiting_transactions_of_one_sender_queue_by_nonce() -> None:
     pool = Pool(MACHINE)
 
-    codes = [check(pool, signed(ALICE, PAY, nonce)) for nonce in (0, 2, 1, 1)]
+    offered = [signed(ALICE, PAY, nonce) for nonce in (0, 2, 1)]
+    another = signed(ALICE, PAY, 1, fee=Amount(2001))
+
+    codes = [check(pool, raw) for raw in (*offered, another)]
 
     assert codes == [0, errors.NonceMismatch.code, 0, errors.NonceMismatch.code]
+
+
+def test_what_waits_already_may_wait_and_counts_once() -> None:
+    """Or whom RPC's `check_tx` had asked could not send it before the next block."""
+    pool = Pool(MACHINE)
+
+    codes = [check(pool, signed(ALICE, PAY, nonce)) for nonce in (0, 0, 0, 1, 0)]
+
+    assert codes == [0] * 5
+    assert len(pool.verified) == 2
 
 
 def test_fees_of_waiting_transactions_are_spent_already() -> None:

@@ -196,7 +196,7 @@ def test_a_refused_check_has_code_codespace_numbers_and_hint(chain: Consensus) -
 
 
 def test_checks_see_what_waits_before_them(chain: Consensus) -> None:
-    codes = [chain.check(pay(BOB, 1, nonce)).code for nonce in (0, 1, 2, 2)]
+    codes = [chain.check(pay(BOB, 1, nonce)).code for nonce in (0, 1, 2, 4)]
 
     assert codes == [0, 0, 0, 9]
 
