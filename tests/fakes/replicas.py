@@ -89,6 +89,10 @@ def _recheck(node: Consensus, txs: Sequence[bytes]) -> None:
     [node.recheck(raw) for raw in txs]
 
 
+def _foresee(node: Consensus, txs: Sequence[bytes]) -> None:
+    node.app.foresee(txs)
+
+
 def _propose(node: Consensus, txs: Sequence[bytes]) -> None:
     node.prepare(*txs)
 
@@ -109,7 +113,7 @@ def _look(node: Consensus, txs: Sequence[bytes]) -> None:
 
 ASKED = st.builds(
     Asked,
-    st.sampled_from((_check, _recheck, _propose, _judge, _vote, _look)),
+    st.sampled_from((_foresee, _check, _recheck, _propose, _judge, _vote, _look)),
     st.lists(RECIPES, max_size=2),
     st.booleans(),
 )
