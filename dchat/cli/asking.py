@@ -16,7 +16,7 @@ from dchat.cli.show import Json, Value, show
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import Height
 from dchat.kernel.light import TrustedBlock
-from dchat.kernel.queries import LISTING, PAGE, Listing, Page, check_page
+from dchat.kernel.queries import Listing, Page
 from dchat.node.chain import MAX_AGE_S, Asking, OpenChain
 from dchat.node.rpc import LATEST
 
@@ -66,7 +66,12 @@ class Asked:
     @property
     def asking(self) -> Asking:
         """Whom to ask, and how old their newest header may be."""
-        return Asking((self.node,) if self.node else (), self.max_age_s)
+        return Asking(named(self.node), self.max_age_s)
+
+
+def named(node: str | None) -> tuple[str, ...]:
+    """Return the node that an option names; an empty name is one, too, and nobody answers there."""
+    return () if node is None else (node,)
 
 
 def asking(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
@@ -101,8 +106,9 @@ class Source:
     """One chain's state at one height: by proof under one header, or on a node's word."""
 
     chain: OpenChain
-    asked: Asked
     block: TrustedBlock | None
+    height: Height = LATEST
+    """Where there is no header; the pages of a listing are all of one height."""
     missed: bool = False
     """A value that was asked for is proved absent."""
     listed: int | None = None
@@ -111,7 +117,7 @@ class Source:
     async def value(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none. Raises: as ChainReader.read()."""
         if self.block is None:
-            found = (await self.chain.ask("/store", key, self.asked.height)).value or None
+            found = (await self.chain.ask("/store", key, self.height)).value or None
         else:
             found = (await self.chain.reader.read_at(self.block, key)).value
         self.missed = self.missed or found is None
@@ -120,9 +126,8 @@ class Source:
     async def page(self, listing: Listing) -> Page:
         """Return a page of entries. Raises: as ChainReader.list_at()."""
         if self.block is None:
-            said = await self.chain.ask("/entries", LISTING.encode(listing), self.asked.height)
-            found = PAGE.decode(said.value)
-            check_page(listing, found)
+            self.height = self.height or (await self.chain.ask("/roots", b"")).height
+            found = await self.chain.page(listing, self.height)
         else:
             found = (await self.chain.reader.list_at(self.block, listing)).page
         self.listed = (self.listed or 0) + len(found.entries)
@@ -144,10 +149,10 @@ class Source:
 async def open_source(chain: OpenChain, asked: Asked) -> Source:
     """Return the state that was asked for. Raises: as ChainReader.state_at()."""
     if asked.trust:
-        return Source(chain, asked, None)
+        return Source(chain, None, asked.height)
     reader = chain.reader
     at = asked.height
-    return Source(chain, asked, await (reader.state_at(at) if at else reader.latest()))
+    return Source(chain, await (reader.state_at(at) if at else reader.latest()))
 
 
 def answer(asked: Asked, chain: ChainName, task: Callable[[Source], Awaitable[Fields]]) -> None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dchat.cli import checked
 from dchat.cli.asking import Asked
 from dchat.cli.checked import Checked, NoProof
+from dchat.cli.cursor import Cursor
 from dchat.cli.show import Value
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.ids import Height
 from dchat.kernel.light import TrustedBlock
-from dchat.kernel.queries import LISTING, MAX_PAGE_ENTRIES, PAGE, Entry, Listing, check_page
+from dchat.kernel.queries import Listing
 from dchat.kernel.roots import Root
 from dchat.node.chain import OpenChain
 from dchat.node.rpc import connect
@@ -110,7 +112,7 @@ async def differences(
 
     Raises: as ask_roots(), and BadQuery for a page that answers another question.
     """
-    here, there = (_Cursor(node, height, listings) for node in nodes)
+    here, there = (Cursor(partial(node.page, height=height), listings) for node in nodes)
     one, other = await here.next(), await there.next()
     found: list[Difference] = []
     while (one or other) and len(found) < limit:
@@ -124,33 +126,6 @@ async def differences(
         if right is not None:
             other = await there.next()
     return found
-
-
-class _Cursor:
-    """Goes through a node's entries at one height, a page at a time, unproved."""
-
-    def __init__(self, node: OpenChain, height: Height, listings: Sequence[Listing]) -> None:
-        self._node = node
-        self._height = height
-        self._left = list(listings)
-        self._page: Iterator[Entry] = iter(())
-
-    async def next(self) -> Entry | None:
-        """Return the next entry, None behind the last."""
-        while True:
-            entry = next(self._page, None)
-            if entry is not None or not self._left:
-                return entry
-            await self._turn()
-
-    async def _turn(self) -> None:
-        listing = replace(self._left.pop(0), limit=MAX_PAGE_ENTRIES)
-        said = await self._node.ask("/entries", LISTING.encode(listing), self._height)
-        page = PAGE.decode(said.value)
-        check_page(listing, page)
-        self._page = iter(page.entries)
-        if page.more:
-            self._left.insert(0, replace(listing, after=page.entries[-1].key))
 
 
 async def _newest(nodes: Sequence[OpenChain]) -> Height:

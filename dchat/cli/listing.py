@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from shlex import quote
 from typing import Annotated, Final
 
 import typer
 
-from dchat.cli.asking import Asked, Fields, NotThere, Source, asking, read, show_answer
+from dchat.cli.asking import Asked, Fields, NotThere, Source, asking, named, read, show_answer
 from dchat.cli.chains import Chain, ChainName, entry_of, with_chain
 from dchat.cli.checked import Checked
 from dchat.cli.compare import (
@@ -21,6 +22,7 @@ from dchat.cli.compare import (
     open_nodes,
     stand,
 )
+from dchat.cli.cursor import Cursor
 from dchat.cli.show import Value, plain
 from dchat.kernel import codec
 from dchat.kernel.errors import OperatorError
@@ -59,7 +61,7 @@ class BadListing(OperatorError):
 def roots(asked: Asked, *, chain: Chain = "currency", compare: Compare = None) -> None:
     """Show each module's fingerprint: which part of the state two nodes disagree about."""
     entry = entry_of(asked.network, chain)
-    urls = [asked.node or entry.rpc[0], *([compare] if compare else [])]
+    urls = [*(named(asked.node) or entry.rpc[:1]), *named(compare)]
 
     async def ask(opened: OpenChain) -> tuple[Standing, list[Told], Checked]:
         async with open_nodes(opened, urls) as nodes:
@@ -84,8 +86,7 @@ def roots(asked: Asked, *, chain: Chain = "currency", compare: Compare = None) -
         "modules": list(module_rows(told)),
     }
     show_answer(fields, proof, as_json=asked.as_json)
-    again = f"--network {asked.network} --chain {chain} --height {standing.height}"
-    _judge(standing, told, again)
+    _judge(standing, told, f"--network {quote(asked.network)} --chain {chain}")
 
 
 @asking
@@ -124,15 +125,11 @@ def _show_entries(asked: Asked, chain: ChainName, listings: Sequence[Listing], l
 
 
 async def _collect(source: Source, listings: Sequence[Listing], count: int) -> list[Entry]:
-    """Return the first entries of the listings, page by page, at most count."""
+    """Return the first entries of the listings, at most count."""
+    cursor = Cursor(source.page, listings, limit=count)
     found: list[Entry] = []
-    for listing in listings:
-        after, more = listing.after, True
-        while more and len(found) < count:
-            page = await source.page(Listing(listing.prefix, after, count - len(found)))
-            found += page.entries
-            more = page.more
-            after = page.entries[-1].key if more else after
+    while len(found) < count and (entry := await cursor.next()):
+        found.append(entry)
     return found
 
 
@@ -140,7 +137,7 @@ def _show_differences(
     asked: Asked, chain: ChainName, listings: Sequence[Listing], limit: int, other: str
 ) -> None:
     entry = entry_of(asked.network, chain)
-    urls = [asked.node or entry.rpc[0], other]
+    urls = [*(named(asked.node) or entry.rpc[:1]), other]
 
     async def ask(opened: OpenChain) -> tuple[Standing, list[Difference], Checked]:
         async with open_nodes(opened, urls) as nodes:
@@ -181,24 +178,27 @@ def _judge(standing: Standing, told: Sequence[Told], again: str) -> None:
     here, *others = told
     header, height = standing.header, standing.height
     for there in others:
-        _judge_pair(here, there, height, again)
+        judge_pair(here, there, height, again)
     if header and here.roots.app_hash != header.app_hash:
         raise StatesDiffer(
             f"{here.node} has another state after block {height} than was signed: app hash"
             f" {here.roots.app_hash.hex()}, header {header.height} says {header.app_hash.hex()}",
-            f"compare it with a node that is right: dchat query roots {again} --rpc {here.node}"
-            " --compare URL",
+            f"compare it with a node that is right: dchat query roots {again} --height {height}"
+            f" --rpc {quote(here.node)} --compare URL",
         )
 
 
-def _judge_pair(here: Told, there: Told, height: int, again: str) -> None:
-    """Return if two nodes have one state. Raises: StatesDiffer."""
+def judge_pair(here: Told, there: Told, height: int, again: str) -> None:
+    """Return if two nodes have one state. Raises: StatesDiffer.
+
+    Its hint is for a shell, so what a node chose is quoted there, a module's name above all.
+    """
     differ = [str(row["module"]) for row in module_rows((here, there)) if not row["same"]]
     if differ:
         raise StatesDiffer(
             f"the nodes differ after block {height} in {', '.join(differ)}",
-            f"find the entries: dchat query entries {differ[0]} {again} --rpc {here.node}"
-            f" --compare {there.node}",
+            f"find the entries: dchat query entries {quote(differ[0])} {again} --height {height}"
+            f" --rpc {quote(here.node)} --compare {quote(there.node)}",
         )
     if here.roots.app_hash != there.roots.app_hash:
         raise StatesDiffer(

@@ -19,6 +19,7 @@ from dchat.cli.asking import (
     Source,
     answer,
     asking,
+    named,
     show_answer,
 )
 from dchat.cli.chains import Chain, Network, entry_of, with_chain
@@ -175,7 +176,7 @@ def block(  # noqa: PLR0913 -- Typer: one parameter per option
         found = await (reader.latest() if height is None else reader.header(Height(height)))
         return checked.proof(opened, found, "header")
 
-    asking = Asking((rpc,) if rpc else (), max_age)
+    asking = Asking(named(rpc), max_age)
     proof = with_chain(entry_of(network, chain), ask, asking)
     fields: Fields = {
         "height": proof.block.height,
@@ -202,7 +203,7 @@ def tx(  # noqa: PLR0913 -- Typer: one parameter per option
     async def ask(opened: OpenChain) -> Included:
         return await opened.rpc.wait_for(wanted, wait_s)
 
-    found = with_chain(entry_of(network, chain), ask, Asking((rpc,) if rpc else ()))
+    found = with_chain(entry_of(network, chain), ask, Asking(named(rpc)))
     fields: Fields = {
         "hash": found.tx_hash,
         "height": found.height,

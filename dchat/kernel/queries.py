@@ -1,9 +1,9 @@
 """Questions to a chain: pages of its key space, the paths that both chains have, refusal codes.
 
-A page is asked for with `[prefix, after, limit]` and answered with `[[[key, value], …], more]`: the
-entries whose keys begin with prefix and lie behind the key `after`, at most `limit` of them. The
-last key of a page is the next one's `after`, so a listing goes on wherever it was cut off, also
-where that key has gone meanwhile.
+A page is asked for with `[prefix, after, limit]` and answered with `[[[key, value], …],
+next_after]`: the entries whose keys begin with prefix and lie behind the key `after`, at most
+`limit` of them, and the next page's `after`, empty where nothing follows. A listing goes on
+wherever it was cut off, also where that key has gone meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ MAX_KEY_BYTES: Final = 1024
 MAX_PAGE_ENTRIES: Final = 100
 MAX_PAGE_BYTES: Final = 256 * 1024
 """Of keys and values together; an entry that is larger has a page of its own."""
+MAX_PASSED_KEYS: Final = 2_000
+"""Keys that a page looks at: at an old height most of them can be newer, and nobody pays for it."""
+MAX_EMPTY_PAGES: Final = 1_000
+"""In a row; more are a node that keeps its asker busy."""
 
 
 class QueryCode(IntEnum):
@@ -57,10 +61,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Entries in ascending order of key; `more` says that others follow."""
+    """Entries in ascending order of key, and the key behind which others may follow, or b""."""
 
     entries: tuple[Entry, ...]
-    more: bool
+    next_after: bytes
 
 
 LISTING: Final = codec.Record(
@@ -72,34 +76,38 @@ LISTING: Final = codec.Record(
 _ENTRY: Final = codec.Record(
     Entry, key=codec.Blob(MAX_KEY_BYTES), value=codec.Blob(codec.MAX_BYTES)
 )
-PAGE: Final = codec.Record(Page, entries=codec.ListOf(_ENTRY, MAX_PAGE_ENTRIES), more=codec.Bool)
+PAGE: Final = codec.Record(
+    Page, entries=codec.ListOf(_ENTRY, MAX_PAGE_ENTRIES), next_after=codec.Blob(MAX_KEY_BYTES)
+)
 
 
 class Ordered(Protocol):
     """A state whose entries can be read on from any key."""
 
-    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the entries under prefix behind the key after, in ascending order of key."""
+    def walk(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield the keys under prefix behind the key `after`, ascending, None for no value."""
         ...
 
 
 def page(state: Ordered, listing: Listing) -> Page:
-    """Return the next page of a listing, never empty while there is more.
+    """Return the next page of a listing; it can be empty while others follow.
 
-    It ends at the limit, at MAX_PAGE_ENTRIES or before MAX_PAGE_BYTES, whatever comes first.
-    Raises: BadQuery for a limit of 0.
+    It ends at the limit, at MAX_PAGE_ENTRIES, before MAX_PAGE_BYTES, or behind MAX_PASSED_KEYS
+    keys, whatever comes first. Raises: BadQuery for a limit of 0.
     """
     if not listing.limit:
         raise BadQuery("a page has at least 1 entry")
     most = min(listing.limit, MAX_PAGE_ENTRIES)
     found: list[Entry] = []
-    room = MAX_PAGE_BYTES
-    for key, value in state.scan_after(listing.prefix, listing.after):
-        room -= len(key) + len(value)
-        if len(found) == most or (found and room < 0):
-            return Page(tuple(found), more=True)
-        found.append(Entry(key, value))
-    return Page(tuple(found), more=False)
+    room, last = MAX_PAGE_BYTES, b""
+    for passed, (key, value) in enumerate(state.walk(listing.prefix, listing.after)):
+        entry = None if value is None else Entry(key, value)
+        room -= len(key) + len(entry.value) if entry else 0
+        if len(found) == most or passed == MAX_PASSED_KEYS or (found and room < 0):
+            return Page(tuple(found), last)
+        found += [entry] if entry else []
+        last = key
+    return Page(tuple(found), b"")
 
 
 def check_page(listing: Listing, page: Page) -> None:
@@ -107,13 +115,15 @@ def check_page(listing: Listing, page: Page) -> None:
 
     That nothing was left out cannot be told: keys are hashed, so a range of them has no proof.
     """
-    if len(page.entries) > listing.limit or (page.more and not page.entries):
+    if len(page.entries) > listing.limit:
         raise BadQuery(f"{len(page.entries)} entries, asked for 1 to {listing.limit}")
     before = listing.after
     for entry in page.entries:
         if not entry.key.startswith(listing.prefix) or entry.key <= before:
             raise BadQuery("entries out of order or out of range")
         before = entry.key
+    if page.next_after and (page.next_after < before or page.next_after <= listing.after):
+        raise BadQuery("a page that does not lead on")
 
 
 def _params(state: State, data: bytes) -> bytes:

@@ -16,7 +16,7 @@ from dchat.kernel import accounts, codec, params, signing, tx
 from dchat.kernel.errors import REFUSALS, OperatorError
 from dchat.kernel.ids import AccountId, Amount, Cost, Height, Nonce
 from dchat.kernel.machine import cost_of
-from dchat.kernel.queries import QueryCode
+from dchat.kernel.queries import LISTING, PAGE, Listing, Page, QueryCode, check_page
 from dchat.kernel.tx import Envelope
 from dchat.node import rpc
 from dchat.node.clock import Clock
@@ -131,7 +131,7 @@ class OpenChain:
     async def ask(self, path: str, key: bytes, height: Height = LATEST) -> Queried:
         """Return what the node in use answers, unproved.
 
-        Raises: HeightNotKept, QueryRefused, and as Chain.status().
+        Raises: HeightNotKept, QueryRefused, CodecError, and as Chain.status().
         """
         said = await self.rpc.abci_query(Question(path, key, height))
         if said.code == QueryCode.HEIGHT_UNAVAILABLE:
@@ -139,6 +139,12 @@ class OpenChain:
         if said.code != 0:
             raise QueryRefused(said.code, said.log)
         return said
+
+    async def page(self, listing: Listing, height: Height = LATEST) -> Page:
+        """Return a page of entries as the node in use has it, unproved. Raises: as ask()."""
+        found = PAGE.decode((await self.ask("/entries", LISTING.encode(listing), height)).value)
+        check_page(listing, found)
+        return found
 
 
 def _nonce(record: bytes | None) -> Nonce:

@@ -23,7 +23,7 @@ ANN = Signer("ann")
 class Ledger(MemoryState):
     """A state that can be read on from any key."""
 
-    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def walk(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         return (entry for entry in self.scan(prefix) if entry[0] > after)
 
 

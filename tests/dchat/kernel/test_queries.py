@@ -10,6 +10,7 @@ from dchat.kernel import params, queries
 from dchat.kernel.queries import (
     MAX_PAGE_BYTES,
     MAX_PAGE_ENTRIES,
+    MAX_PASSED_KEYS,
     BadQuery,
     Entry,
     Listing,
@@ -22,11 +23,11 @@ from tests.fakes.node import Ledger
 
 
 def pages(state: Ledger, prefix: bytes, limit: int) -> Iterator[Page]:
-    """Every page of a listing, each asked for by the last key of the one before."""
+    """Every page of a listing, each asked for behind the key that the one before names."""
     found = page(state, Listing(prefix, limit=limit))
     yield found
-    while found.more:
-        found = page(state, Listing(prefix, found.entries[-1].key, limit))
+    while found.next_after:
+        found = page(state, Listing(prefix, found.next_after, limit))
         yield found
 
 
@@ -59,7 +60,8 @@ def test_more_than_a_page_may_hold_is_cut_off() -> None:
 
     found = page(state, Listing(b"", limit=2**64 - 1))
 
-    assert (len(found.entries), found.more) == (MAX_PAGE_ENTRIES, True)
+    assert len(found.entries) == MAX_PAGE_ENTRIES
+    assert found.next_after == found.entries[-1].key
 
 
 def test_a_page_ends_before_it_is_too_large() -> None:
@@ -67,7 +69,7 @@ def test_a_page_ends_before_it_is_too_large() -> None:
 
     found = page(state, Listing(b""))
 
-    assert ([entry.key for entry in found.entries], found.more) == ([b"a", b"b"], True)
+    assert ([entry.key for entry in found.entries], found.next_after) == ([b"a", b"b"], b"b")
 
 
 def test_an_entry_larger_than_a_page_comes_alone() -> None:
@@ -75,7 +77,7 @@ def test_an_entry_larger_than_a_page_comes_alone() -> None:
 
     found = page(state, Listing(b""))
 
-    assert ([entry.key for entry in found.entries], found.more) == ([b"a"], True)
+    assert ([entry.key for entry in found.entries], found.next_after) == ([b"a"], b"a")
 
 
 def test_a_listing_goes_on_behind_a_key_that_has_gone() -> None:
@@ -93,22 +95,44 @@ A, B, C = (Entry(key, b"1") for key in (b"xa", b"xb", b"xc"))
 
 
 @pytest.mark.parametrize(
-    ("entries", "more"),
+    ("entries", "next_after"),
     [
-        ((B, A), False),
-        ((A, A), False),
-        ((Entry(b"ya", b"1"),), False),
-        ((Entry(b"x", b"1"),), False),
-        ((A, B, C), False),
-        ((), True),
+        ((B, A), b""),
+        ((A, A), b""),
+        ((Entry(b"ya", b"1"),), b""),
+        ((Entry(b"x", b"1"),), b""),
+        ((A, B, C), b""),
+        ((), b"x"),
+        ((), b"a"),
+        ((A, B), b"xa"),
     ],
-    ids=["order", "twice", "elsewhere", "before", "too many", "empty with more"],
+    ids=["order", "twice", "elsewhere", "before", "too many", "on the spot", "back", "again"],
 )
 def test_a_page_that_answers_another_question_is_refused(
-    entries: tuple[Entry, ...], more: bool
+    entries: tuple[Entry, ...], next_after: bytes
 ) -> None:
     with pytest.raises(BadQuery):
-        check_page(Listing(b"x", b"x", 2), Page(entries, more))
+        check_page(Listing(b"x", b"x", 2), Page(entries, next_after))
+
+
+class Grown(Ledger):
+    """A state under which newer blocks have put a crowd of keys; the oldest entry lies behind."""
+
+    def walk(self, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes | None]]:
+        newer = ((b"%06d" % number, None) for number in range(2 * MAX_PASSED_KEYS))
+        entries = (*newer, (b"old", b"1"))
+        return (entry for entry in entries if entry[0] > after)
+
+
+def test_a_page_among_newer_keys_ends_early_and_leads_on() -> None:
+    listing = Listing(b"")
+
+    first, second, third = pages(Grown(), b"", 100)
+
+    assert first == Page((), b"%06d" % (MAX_PASSED_KEYS - 1))
+    assert second == Page((), b"%06d" % (2 * MAX_PASSED_KEYS - 1))
+    assert third == Page((Entry(b"old", b"1"),), b"")
+    check_page(listing, first)
 
 
 def test_params_answers_the_parameters_in_force() -> None:

@@ -189,7 +189,7 @@ def test_a_page_holds_the_entries_under_a_prefix_in_order(chain: Consensus) -> N
     answer = chain.query("/entries", LISTING.encode(Listing(accounts.SPACE)))
     found = PAGE.decode(answer.value)
 
-    assert (answer.code, answer.height, found.more) == (0, 2, False)
+    assert (answer.code, answer.height, found.next_after) == (0, 2, b"")
     assert [entry.key for entry in found.entries] == sorted(
         accounts.key(x.id) for x in (ALICE, BOB)
     )
@@ -220,7 +220,7 @@ def test_a_page_with_proofs_is_shorter(tmp_path: Path) -> None:
 
     found = PAGE.decode(proved.value)
     assert len(PAGE.decode(plain.value).entries) == 99
-    assert (len(found.entries), found.more) == (MAX_PROVED_ENTRIES, True)
+    assert (len(found.entries), found.next_after) == (MAX_PROVED_ENTRIES, found.entries[-1].key)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x90", b"\x93\xc4\x00\xc4\x00\x00"])

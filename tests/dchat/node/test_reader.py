@@ -415,7 +415,7 @@ def list_at(node: FakeNode, listing: Listing) -> Page:
 def test_page_comes_with_every_entry_proved() -> None:
     found = list_at(FakeNode(STATES, 50), Listing(b"", limit=1))
 
-    assert found == Page((Entry(KEY, b"value"),), more=True)
+    assert found == Page((Entry(KEY, b"value"),), KEY)
 
 
 def relist(change: Callable[[Page], Page]) -> FakeNode:
@@ -430,10 +430,10 @@ def relist(change: Callable[[Page], Page]) -> FakeNode:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda page: Page((Entry(KEY, b"forged"), *page.entries[1:]), more=False), "leaf"),
-        (lambda page: Page((Entry(b"kez", b"value"), *page.entries[1:]), more=False), "order|leaf"),
-        (lambda page: Page(page.entries[:1], more=False), "no proof"),
-        (lambda page: Page(page.entries[::-1], more=False), "order"),
+        (lambda page: Page((Entry(KEY, b"forged"), *page.entries[1:]), b""), "leaf"),
+        (lambda page: Page((Entry(b"kez", b"value"), *page.entries[1:]), b""), "order|leaf"),
+        (lambda page: Page(page.entries[:1], b""), "no proof"),
+        (lambda page: Page(page.entries[::-1], b""), "order"),
     ],
     ids=["forged value", "forged key", "unproved", "order"],
 )

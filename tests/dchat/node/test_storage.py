@@ -45,7 +45,8 @@ def paged(
     left = iter(written)
     while True:
         after = found[-1][0] if found else b""
-        page = list(islice(storage.at(height).scan_after(b"", after), limit))
+        walked = storage.at(height).walk(b"", after)
+        page = list(islice(((key, value) for key, value in walked if value is not None), limit))
         found += page
         if not page:
             return found
@@ -217,14 +218,18 @@ def test_pages_of_one_height_make_up_its_scan_while_blocks_are_committed(
     assert paged(storage, 1, limit, written) == expected
 
 
-@pytest.mark.parametrize("height", [1, 2])
-def test_a_scan_from_a_key_on_gives_every_entry_once_however_many_there_are(height: int) -> None:
-    first: Changes = {b"%04d" % number: b"1" for number in range(0, 400, 2)}
-    removed: Changes = dict.fromkeys(list(first)[::3])
-    storage = stored(first, {**removed, **{b"%04d" % number: b"2" for number in range(1, 400, 9)}})
-    view = storage.at(height)
+@given(blocks)
+@settings(max_examples=40)
+def test_a_walk_passes_every_key_of_this_height_and_later_ones_once(written: list[Changes]) -> None:
+    storage = stored({pack(("module", number)): b"1" for number in range(20)}, *written)
 
-    assert list(view.scan_after(b"", b"")) == list(view.scan(b""))
+    walked = list(storage.at(1).walk(b"", b""))
+
+    here, later = dict(storage.at(1).scan(b"")), dict(storage.latest().scan(b""))
+    keys = [key for key, _ in walked]
+    assert keys == sorted(frozenset(keys))
+    assert {key: value for key, value in walked if value is not None} == here
+    assert frozenset(keys) >= here.keys() | later.keys()
 
 
 def test_a_view_stays_as_it_is_while_blocks_are_committed() -> None:
