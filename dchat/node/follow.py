@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
+
+import trio
 
 from dchat.kernel import codec
+from dchat.kernel.errors import RemoteProtocolError
 from dchat.kernel.headers import InvalidHeader
 from dchat.kernel.ids import Height
 from dchat.kernel.light import (
@@ -24,7 +28,11 @@ from dchat.node.clock import Clock
 from dchat.node.rpc import Chain
 
 MAX_STEPS: Final = 256
+FOLLOW_S: Final = 20.0
+"""For all steps together; a node that needs longer is left for another."""
 _NS_PER_MS: Final = 1_000_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,10 @@ class Trust:
         return hashlib.sha256(codec.pack(parts)).digest()
 
 
+class TooSlow(RemoteProtocolError):
+    """A node answers, each time within the deadline of a call, but gets nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Followed:
     """A verified header, with the block it was verified from."""
@@ -61,16 +73,19 @@ class Follower:
     clock: Clock
 
     async def begin(self, chain: Chain) -> Followed:
-        """Return the root's own block. Raises: HeaderRefused, and as Chain.light_block()."""
+        """Return the root's own block. Raises: HeaderRefused, TooSlow, as Chain.light_block()."""
         root = self.trust.root
-        block = await self._fetch(chain, root.height)
+        block = await _within(self._fetch(chain, root.height))
         return Followed(start(root, block, *self._bounds()), block)
 
     async def follow(self, chain: Chain, trusted: TrustedBlock, height: Height) -> Followed:
         """Return the header at a greater height, skipping as far as the signatures carry.
 
-        By halves, at most MAX_STEPS steps. Raises: as begin().
+        By halves, at most MAX_STEPS steps, within FOLLOW_S. Raises: as begin().
         """
+        return await _within(self._follow(chain, trusted, height))
+
+    async def _follow(self, chain: Chain, trusted: TrustedBlock, height: Height) -> Followed:
         pending = [await self._fetch(chain, height)]
         for _ in range(MAX_STEPS):
             try:
@@ -108,3 +123,12 @@ class Follower:
         """Return now, trusting period and drift, in nanoseconds."""
         now_ns = self.clock.now() * _NS_PER_MS
         return now_ns, self.trust.trusting_period_s * NS_PER_SECOND, self.trust.drift_ns
+
+
+async def _within(work: Awaitable[T]) -> T:
+    """Return what work does. Raises: TooSlow after FOLLOW_S, and as work."""
+    try:
+        with trio.fail_after(FOLLOW_S):
+            return await work
+    except trio.TooSlowError:
+        raise TooSlow(f"no header verified within {FOLLOW_S:g} s") from None

@@ -42,7 +42,8 @@ from dchat.node.follow import Follower, Trust
 from dchat.node.rpc import POLL_S, Chain, Queried, Question
 from dchat.node.witness import Comparison, Witnessed
 
-MAX_ATTEMPTS: Final = 3
+MIN_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 10
 WAIT_S: Final = 30.0
 STALE_WAIT_S: Final = 5.0
 """How long a newer header is waited for where the newest is too old."""
@@ -265,9 +266,16 @@ class ChainReader:
         return await self._with_any_node(attempt)
 
     async def _with_any_node(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask up to MAX_ATTEMPTS nodes, leaving each that sends what does not verify."""
+        """Ask one node after the other, leaving each that sends what does not verify.
+
+        All of the list, so that a few bad ones stop nobody: MIN_ATTEMPTS to MAX_ATTEMPTS of them.
+        """
         reason: DchatError | None = None
-        for _ in range(MAX_ATTEMPTS):
+        tried: list[str] = []
+        while len(tried) < MIN_ATTEMPTS or (
+            len(tried) < MAX_ATTEMPTS and self._chain.url not in tried
+        ):
+            tried.append(self._chain.url)
             try:
                 return await ask()
             except Expired as fault:
@@ -290,16 +298,17 @@ class ChainReader:
         wanted = max(at_least + 1, known)
         newest: TrustedBlock | None = None
         started = trio.current_time()
-        with trio.move_on_after(timeout_s) as wait:
-            while True:
-                height = await self._reach()
-                if height >= wanted:
-                    newest = await self._advance(height)
-                    if not self._follower.is_stale(newest):
-                        return newest
-                    wait.deadline = min(wait.deadline, started + STALE_WAIT_S)
-                self._chain.use_next()
-                await trio.sleep(POLL_S)
+        deadline = started + timeout_s
+        # What nodes may take has deadlines of its own: a slow one is left, it does not end the wait
+        while trio.current_time() < deadline:
+            height = await self._reach()
+            if height >= wanted:
+                newest = await self._advance(height)
+                if not self._follower.is_stale(newest):
+                    return newest
+                deadline = min(deadline, started + STALE_WAIT_S)
+            self._chain.use_next()
+            await trio.sleep(POLL_S)
         if newest:
             raise StaleChain(self._trust.root.chain_id, newest.height, self._follower.age_s(newest))
         raise NoNewBlock(f"no block {wanted} of {self._trust.root.chain_id} after {timeout_s:g} s")

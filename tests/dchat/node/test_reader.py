@@ -15,9 +15,10 @@ from dchat.kernel.ids import ChainId, Height
 from dchat.kernel.light import LightBlock, decode_trusted
 from dchat.kernel.queries import PAGE, Entry, Listing, Page
 from dchat.kernel.wire import NS_PER_SECOND
-from dchat.node.follow import Trust
+from dchat.node.follow import FOLLOW_S, Trust
 from dchat.node.reader import (
     MAX_ATTEMPTS,
+    MIN_ATTEMPTS,
     ChainReader,
     ClockBehind,
     HeightAhead,
@@ -124,7 +125,75 @@ def test_every_attempt_that_does_not_verify_moves_on_to_the_next_node() -> None:
     with pytest.raises(NodeMisled):
         read(node)
 
+    assert node.left == MIN_ATTEMPTS
+
+
+class Several(FakeNode):
+    """A list of nodes of which only the last is honest."""
+
+    liars = 0
+
+    @property
+    def honest(self) -> bool:
+        return self.left % (self.liars + 1) == self.liars
+
+    async def abci_query(self, question: Question) -> Queried:
+        said = await super().abci_query(question)
+        return said if self.honest else replace(said, value=b"forged")
+
+    def use_next(self) -> None:
+        super().use_next()
+        self.url = f"node {self.left % (self.liars + 1)}"
+
+
+class Crawling(Several):
+    """The others answer every call just before its deadline."""
+
+    async def light_block(self, height: Height) -> LightBlock:
+        await trio.sleep(0 if self.honest else 9.9)
+        return await super().light_block(height)
+
+
+@pytest.mark.parametrize("liars", [1, 2, 6])
+def test_one_honest_node_of_the_list_is_enough(liars: int) -> None:
+    node = Several(STATES, 50)
+    node.liars = liars
+
+    assert read(node).value == b"value"
+
+
+def test_no_more_nodes_are_asked_than_a_few() -> None:
+    node = Several(STATES, 50)
+    node.liars = 60
+
+    with pytest.raises(NodeMisled):
+        read(node)
+
     assert node.left == MAX_ATTEMPTS
+
+
+def test_a_node_that_answers_as_slowly_as_it_may_is_left_for_another() -> None:
+    node = Crawling(STATES, 50, FakeChain((ANN,), sets={20: STRANGERS}))
+    node.liars = 1
+
+    async def main() -> tuple[bytes | None, float]:
+        started = trio.current_time()
+        found = await make_reader(node).read(KEY)
+        return found.value, trio.current_time() - started
+
+    value, took_s = trio.run(main, clock=MockClock(autojump_threshold=0))
+
+    assert value == b"value"
+    assert took_s < 2 * FOLLOW_S
+
+
+def test_a_node_that_leads_from_step_to_step_for_ever_is_left_for_another() -> None:
+    node = Crawling(STATES, 50, FakeChain((ANN,), sets={20: STRANGERS}))
+    node.liars = 1
+
+    found = trio.run(make_reader(node).header, Height(40), clock=MockClock(autojump_threshold=0))
+
+    assert (found.height, node.left) == (40, 1)
 
 
 def test_state_of_another_height_is_refused() -> None:

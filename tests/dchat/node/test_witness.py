@@ -115,10 +115,23 @@ def test_a_witness_that_is_a_little_behind_is_waited_for() -> None:
     assert read(honest("a"), at("b", Behind(STATES, 45))) == (b"value", Witnessed(1, 1))
 
 
-def test_a_silent_witness_is_left_alone_for_a_while() -> None:
-    node, silent = honest("a"), at("b", Silent(STATES, 50))
+class Dawdling(FakeNode):
+    """Shows a header of its own at once, and what would prove it never."""
+
+    async def light_block(self, height: Height) -> LightBlock:
+        if "seen" in self.asked:
+            await trio.sleep_forever()
+        self.asked.append("seen")
+        return await super().light_block(height)
+
+
+@pytest.mark.parametrize(
+    "bad", [Silent(STATES, 50), Dawdling({**STATES, **FORGED}, 50)], ids=["silent", "dawdling"]
+)
+def test_a_witness_that_costs_time_is_left_alone_for_a_while(bad: FakeNode) -> None:
+    node = honest("a")
     follower = Follower(Trust(node.root, 1000), HandClock(node.chain.time_ns(60)))
-    comparison = Comparison(follower, [silent])
+    comparison = Comparison(follower, [at("b", bad)])
 
     async def main() -> list[tuple[Witnessed, float]]:
         begun = await follower.begin(node)
