@@ -8,21 +8,26 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
 import trio
+from libp2p.io.exceptions import ConnectionClosedError, IncompleteReadError
 
 from dchat.node.http import MAX_CONNECTIONS
 from relay.core.messages import Custody
+from relay.net.address import parse_address
 from relay.net.host import PeerUnreachable
 from tests.e2e import relays
 from tests.e2e.relays import RelayProcess, user_of
+from tests.fakes.peers import attacker, dialled, yamux
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 PATIENCE_S = 60
 MIB = 1 << 20
+HUNG_UP = (ConnectionClosedError, IncompleteReadError)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +103,64 @@ def test_a_stranger_who_speaks_no_libp2p_is_hung_up_on(
 
     assert relay.process.poll() is None
     assert b"Traceback" not in relay.log.read_bytes()
+
+
+FRAMES = {
+    "a kind of nobody": yamux(77, 0, 1, 5),
+    "data for no stream": yamux(0, 0, 999, 4, b"abcd"),
+    "a stream opened thrice": yamux(1, 1, 1001, 0) * 3,
+    "a window without end": yamux(1, 0, 1001, 0xFFFFFFFF) * 4,
+    "every flag": yamux(0, 15, 1003, 3, b"abc"),
+    "data for the connection": yamux(0, 1, 0, 3, b"abc"),
+    "pings": yamux(2, 1, 0, 1) * 5000,
+    "streams": b"".join(yamux(1, 1, 101 + 2 * number, 0) for number in range(1000)),
+    "a frame of 4 GiB": yamux(0, 1, 1005, 0xFFFFFFFF, b"x" * 1000),
+    "farewell": yamux(3, 0, 0, 2),
+    "noise": Random(7).randbytes(2400),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_a_peer_that_shook_hands_may_talk_nonsense_too(relay: RelayProcess, frame: bytes) -> None:
+    async def script() -> None:
+        with trio.fail_after(PATIENCE_S), suppress(*HUNG_UP):
+            async with dialled(parse_address(relay.address), "attacker") as (_, muxer):
+                await muxer.secured_conn.write(frame)
+                with trio.move_on_after(1):
+                    while await muxer.secured_conn.read(65_536):
+                        pass
+
+    trio.run(script)
+
+    assert relay.process.poll() is None
+    assert b"peer_task_failed" not in relay.log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x04\xff\xfe\xfd\n",
+        b"\xff" * 12,
+        b"\x00" * 64,
+        b"\x02no",
+        b"\x80\x80\x80\x80\x08",
+        b"\x01x",
+    ],
+    ids=["no text", "no end", "empty", "no newline", "4 GiB", "no newline at all"],
+)
+def test_a_protocol_cannot_be_asked_for_in_nonsense(relay: RelayProcess, line: bytes) -> None:
+    async def script() -> None:
+        with trio.fail_after(PATIENCE_S), suppress(Exception):
+            async with attacker(parse_address(relay.address)) as muxer:
+                stream = await muxer.open_stream()
+                await stream.write(line)
+                with trio.move_on_after(1):
+                    await stream.read(100)
+
+    trio.run(script)
+
+    assert relay.process.poll() is None
+    assert b"peer_task_failed" not in relay.log.read_bytes()
 
 
 def test_after_all_that_a_user_is_served(relay: RelayProcess) -> None:
