@@ -29,6 +29,9 @@ CHUNK: Final = 65_536
 RESERVED: Final = frozenset({"self", "level", "event", "child", "logger", "timestamp", "exc_info"})
 PANIC: Final = ("panic: ", "fatal error: ")
 """How a program in Go begins its last words; a stack follows that is longer than the tail."""
+ERROR: Final = "dchat: error: "
+HINT: Final = "dchat: hint: "
+"""How a program of ours says why it ends, and what to do."""
 LAST_WORDS_S: Final = 1.0
 """How long output is still read after the process ended; a grandchild may hold the pipe."""
 
@@ -57,7 +60,8 @@ class Running:
     """A started child, what it said last, and the scope that reads its output.
 
     `lost` is set once it said that it works no more. `telling` is what it panicked over, or the
-    last line that was fatal or has a remedy: the tail may hold nothing but a stack.
+    last line that was fatal, has a remedy or is an error of ours: the tail may hold nothing but a
+    stack.
     """
 
     child: Child
@@ -130,7 +134,8 @@ def _pass_on(running: Running, logger: Logger, file: LogFile, line: bytes) -> No
     file.write(line)
     level, event, fields = read_line(line)
     words = f"{event}: {fields['err']}" if "err" in fields else event
-    running.tail.append(words)
+    if words:
+        running.tail.append(words)
     _heed(running, words)
     logger.at("debug" if running.stopping else level, event, **safe(fields))
 
@@ -139,9 +144,11 @@ def _heed(running: Running, words: str) -> None:
     """Notice what the child says of its own end, and what there is something to do about."""
     child, fatal = running.child, words.startswith(running.child.fatal)
     remedy = next((what for known, what in child.remedies.items() if known in words), "")
-    telling = fatal or bool(remedy) or words.startswith(PANIC)
+    telling = fatal or bool(remedy) or words.startswith((ERROR, *PANIC))
     if telling and not running.telling.startswith(PANIC):
-        running.telling = words
+        running.telling = words.removeprefix(ERROR)
+    if words.startswith(HINT):
+        running.remedy = words.removeprefix(HINT)
     if remedy:
         running.remedy = remedy
         child.advise(remedy)

@@ -56,6 +56,16 @@ class SignStateLost(OperatorError):
     hint = "restore data/priv_validator_state.json, or sync a fresh --data-dir"
 
 
+class SignStateDamaged(OperatorError):
+    """The record of what this validator signed cannot be read; another one could sign twice."""
+
+    hint = "do not put an older one back: docs/TROUBLESHOOTING.md says what to write into it"
+
+
+class KeyFileDamaged(OperatorError):
+    """The file that tells which key this directory signs with cannot be read."""
+
+
 class OtherIdentity(OperatorError):
     """The data directory holds the sign state of another consensus key."""
 
@@ -101,7 +111,7 @@ def validator_address(consensus_key: bytes) -> bytes:
 def write(home: Path, node: Node, keys: Keys, genesis: bytes) -> None:
     """Leave a home that `cometbft start` accepts.
 
-    Raises: GenesisDiffers, OtherIdentity, SignStateLost.
+    Raises: GenesisDiffers, KeyFileDamaged, OtherIdentity, SignStateDamaged, SignStateLost.
     """
     for folder in (home, home / "config", home / "data"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -198,7 +208,12 @@ def _check_key(home: Path, consensus_key: bytes) -> None:
     path = home / "config" / "priv_validator_key.json"
     if not path.exists():
         return
-    present = json.loads(path.read_bytes())["pub_key"]["value"]
+    try:
+        present = json.loads(path.read_bytes())["pub_key"]["value"]
+    except (ValueError, LookupError, TypeError):
+        raise KeyFileDamaged(
+            f"{path} is damaged", f"rm {path}, then start again: the identity holds the key"
+        ) from None
     if present != _base64(consensus_key):
         raise OtherIdentity(f"{home} signs with another consensus key than this identity's")
 
@@ -206,10 +221,22 @@ def _check_key(home: Path, consensus_key: bytes) -> None:
 def _ensure_sign_state(home: Path) -> None:
     path = home / "data" / "priv_validator_state.json"
     if path.exists():
+        _check_sign_state(path)
         return
     if any(path.parent.glob("*.db")) or (path.parent / "cs.wal").exists():
         raise SignStateLost(f"{path} is missing beside existing chain data")
     _replace(path, _json({"height": "0", "round": 0, "step": 0}), 0o600)
+
+
+def _check_sign_state(path: Path) -> None:
+    """Return if CometBFT will be able to read it. Raises: SignStateDamaged."""
+    try:
+        said = json.loads(path.read_bytes())
+        height, rest = said["height"], (said.get("round", 0), said.get("step", 0))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise SignStateDamaged(f"{path} is damaged") from None
+    if not (str(height).isdecimal() and all(isinstance(number, int) for number in rest)):
+        raise SignStateDamaged(f"{path} is damaged")
 
 
 def _node_key(keys: Keys) -> bytes:

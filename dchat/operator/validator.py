@@ -43,10 +43,16 @@ SLACK_S: Final = 10.0
 FATAL: Final = ("CONSENSUS FAILURE!!!",)
 """CometBFT says this, votes no more, and goes on answering as if nothing were wrong."""
 _APART: Final = "this state is not of these blocks: move the chain's directory in state/ away"
+_TORN_APART: Final = (
+    "CometBFT's databases disagree: keep data/priv_validator_state.json, move data/*.db,"
+    " data/cs.wal and the chain's directory in state/ away, and let the node sync again"
+)
 REMEDIES: Final = {
     "is too far in the future": "this machine's clock is behind: set it, for example by NTP",
     "is higher than core": _APART,
     "does not match AppHash after replay": _APART,
+    "no space left on device": "free some space on the disk of the data directory and start again",
+    "StoreBlockHeight (": _TORN_APART,
 }
 
 logger = log.get(__name__)

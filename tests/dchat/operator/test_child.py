@@ -102,6 +102,15 @@ def test_words_with_a_remedy_are_passed_on_and_kept_among_many_others(tmp_path: 
     assert not running.lost.is_set()
 
 
+def test_an_error_of_ours_tells_why_and_its_hint_what_to_do(tmp_path: Path) -> None:
+    program = "print('dchat: error: it is full'); print('dchat: hint: empty it'); print()"
+
+    running = ran(made(tmp_path, program))
+
+    assert (running.telling, running.remedy) == ("it is full", "empty it")
+    assert list(running.tail)[-1] == "dchat: hint: empty it"
+
+
 def test_a_child_is_in_a_session_of_its_own(tmp_path: Path) -> None:
     running = ran(made(tmp_path, "import os; print(os.getsid(0) == os.getpid())"))
 

@@ -13,7 +13,15 @@ from dchat.kernel import signing
 from dchat.node.address import Address
 from dchat.node.config import Consensus
 from dchat.operator import home
-from dchat.operator.home import GenesisDiffers, Keys, Node, OtherIdentity, SignStateLost
+from dchat.operator.home import (
+    GenesisDiffers,
+    KeyFileDamaged,
+    Keys,
+    Node,
+    OtherIdentity,
+    SignStateDamaged,
+    SignStateLost,
+)
 
 KEYS = Keys(b"n" * 32, b"c" * 32)
 NODE = Node(
@@ -97,6 +105,34 @@ def test_a_lost_sign_state_is_not_made_anew(tmp_path: Path, trace: str) -> None:
 
     with pytest.raises(SignStateLost, match=r"priv_validator_state\.json is missing"):
         written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"height": "7", "ro', "[]", "7", '{"round": 1}', '{"height": "x"}', "\0" * 99]
+)
+def test_a_damaged_sign_state_is_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+    written(tmp_path)
+    state = tmp_path / "data" / "priv_validator_state.json"
+    state.write_text(content)
+
+    with pytest.raises(SignStateDamaged, match=r"priv_validator_state\.json is damaged"):
+        written(tmp_path)
+
+    assert state.read_text() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"pub_key": 1}'])
+def test_a_damaged_key_file_is_named_with_the_command_that_mends_it(
+    tmp_path: Path, content: bytes
+) -> None:
+    written(tmp_path)
+    path = tmp_path / "config" / "priv_validator_key.json"
+    path.write_bytes(content)
+
+    with pytest.raises(KeyFileDamaged) as caught:
+        written(tmp_path)
+
+    assert caught.value.hint.startswith(f"rm {path}, then start again")
 
 
 def test_another_genesis_is_refused_and_the_first_kept(tmp_path: Path) -> None:
