@@ -72,7 +72,7 @@ class Node:
         self._machine = machine
         self._storage = storage
         self._pool = Pool(machine, each=_verifiers())
-        self._state: State = storage.latest()
+        self._state: State = storage.working()
         self._genesis = _NO_WRITES
         """What InitChain wrote, until the first block is committed."""
         self._executed: _Executed | None = None
@@ -228,7 +228,7 @@ class Node:
         return pb.ResponseApplySnapshotChunk(result=pb.ResponseApplySnapshotChunk.ABORT)
 
     def _refresh(self, block_time_ms: EpochMs) -> None:
-        committed = self._storage.latest()
+        committed = self._storage.working()
         self._state = _on_top(committed, self._genesis) if self._genesis else committed
         self._context = self._next_context(block_time_ms)
 

@@ -2,7 +2,7 @@
 
     "m"              what is stored: format, version, height, app hash, oldest readable height
     "v" | key        u64be height | value    of a state key, latest version
-    "p" | name       u64be height | page     of the authenticated tree, latest version
+    "p" | ...        page                    of the authenticated tree, latest version
     "u" | ...        the undo log of the last blocks (`stores/undo.py`)
     "r" ...          a fingerprint of each module, for finding faults (`stores/roots.py`)
 
@@ -35,15 +35,15 @@ from dchat.node.stores.backend import (
     Tuning,
     Write,
 )
-from dchat.node.stores.cache import Memo, PageCache
+from dchat.node.stores.cache import Known, Memo, PageCache
+from dchat.node.stores.pruner import Pruner
 from dchat.node.stores.roots import Recorded, Roots
-from dchat.node.stores.view import PAGE, STAMP_SIZE, VALUE, StateView, stamp_of
+from dchat.node.stores.view import STAMP_SIZE, VALUE, StateView, stamp_of
 
 FORMAT: Final = "dchat-state"
-VERSION: Final = 1
+VERSION: Final = 2
 DEFAULT_KEEP: Final = 100
-# A shorter history is reached step by step, so that no single commit has to wait for it.
-PRUNED_PER_COMMIT: Final = 8
+QUERY_MEMO_BYTES: Final = 8 << 20
 DEFAULT_PAGE_CACHE_BYTES: Final = 192 << 20
 BACKENDS: Final[Mapping[str, Callable[[Path, Tuning], Backend]]] = {
     leveldb.NAME: leveldb.open_store,
@@ -85,11 +85,21 @@ _META_SHAPE: Final = Record(
 
 @dataclass(frozen=True, slots=True)
 class _Committed:
-    """The latest version: what is recorded of it, and reads that stay with it."""
+    """The latest version: what is recorded of it, and reads that stay with it.
+
+    Queries have a memory of their own, so that however many of them take up none of the writer's.
+    """
 
     meta: _Meta
     reader: Reader
+    asked: Reader
     recorded: Recorded
+
+
+def _committed(backend: Backend, meta: _Meta, recorded: Recorded, written: Known) -> _Committed:
+    now = backend.snapshot()
+    asked = Memo(now, written, QUERY_MEMO_BYTES)
+    return _Committed(meta, Memo(now, written), asked, recorded)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,24 +116,20 @@ class Staged:
 
 
 class _CachedPages:
-    """The latest pages, by way of the cache; remembers when each one asked for was written."""
+    """The latest pages, by way of the cache."""
 
-    __slots__ = ("_cache", "_reader", "stamps")
+    __slots__ = ("_cache", "_reader")
 
     def __init__(self, reader: Reader, cache: PageCache) -> None:
         self._reader = reader
         self._cache = cache
-        self.stamps: dict[bytes, bytes] = {}
 
-    def get(self, page_key: bytes, /) -> bytes | None:
-        held = self._cache.get(page_key)
-        if held is None:
-            entry = self._reader.get(PAGE + page_key)
-            if entry is None:
-                return None
-            held = (entry[:STAMP_SIZE], entry[STAMP_SIZE:])
-            self._cache.put(page_key, *held)
-        self.stamps[page_key], page = held
+    def get(self, name: bytes, /) -> bytes | None:
+        page = self._cache.get(name)
+        if page is None:
+            page = self._reader.get(name)
+            if page is not None:
+                self._cache.put(name, page)
         return page
 
 
@@ -136,7 +142,8 @@ class Storage:
         self._keep = keep
         self._cache = PageCache(page_cache_bytes)
         self._changing = Lock()
-        self._committed = _Committed(meta, Memo(backend.snapshot()), recorded)
+        self._committed = _committed(backend, meta, recorded, {})
+        self._pruner = Pruner(backend)
 
     @staticmethod
     def open(
@@ -192,6 +199,11 @@ class Storage:
     def latest(self) -> StateView:
         """Return the latest committed state."""
         committed = self._committed
+        return StateView(committed.asked, committed.meta.height, committed.meta.height)
+
+    def working(self) -> StateView:
+        """Return the latest committed state for those who make the next: it remembers for them."""
+        committed = self._committed
         return StateView(committed.reader, committed.meta.height, committed.meta.height)
 
     def at(self, height: int) -> StateView:
@@ -200,7 +212,7 @@ class Storage:
         meta = committed.meta
         if not meta.oldest <= height <= meta.height:
             raise HeightUnavailable(height, meta.oldest, meta.height)
-        return StateView(committed.reader, height, meta.height)
+        return StateView(committed.asked, height, meta.height)
 
     def roots_at(self, height: int) -> tuple[int, Roots]:
         """Return the height and its modules' fingerprints after that block, 0 for the latest.
@@ -230,10 +242,10 @@ class Storage:
             if committed.meta.height and height != committed.meta.height + 1:
                 raise LocalProtocolError(f"cannot stage height {height} on {committed.meta.height}")
             pages = _CachedPages(committed.reader, self._cache)
-            update = tree.update(pages, writes)
-        stamp = stamp_of(height)
-        changed: dict[bytes, bytes | None] = {}
-        replaced: dict[bytes, bytes | None] = {}
+            stamp = stamp_of(height)
+            update = tree.update(pages, writes, stamp)
+        changed = dict(update.pages)
+        replaced = dict(update.undo)
         moved: list[Change] = []
         get = committed.reader.get
         for key, value in writes.items():
@@ -244,15 +256,11 @@ class Storage:
                 changed[name] = value if value is None else stamp + value
                 replaced[name] = old
                 moved.append((key, before, value))
-        for key, page in update.pages.items():
-            undone = update.undo[key]
-            changed[PAGE + key] = page if page is None else stamp + page
-            replaced[PAGE + key] = undone if undone is None else pages.stamps[key] + undone
         recorded = _moved(committed, height, update.root, moved)
         return Staged(height, update.root, committed, changed, replaced, update.pages, recorded)
 
     def commit(self, staged: Staged) -> None:
-        """Make the staged state the latest one, on disk and in view; drop what is too old.
+        """Make the staged state the latest one, on disk and in view; what is too old goes later.
 
         Raises: LocalProtocolError if it was staged on another state, or is a genesis state.
         StoreUnusable if the disk refuses: nothing is committed then.
@@ -262,46 +270,43 @@ class Storage:
                 raise LocalProtocolError(f"height {staged.height} was not staged on this state")
             meta = self._next_meta(staged)
             self._backend.write(self._batch(staged, meta))
-            memo = Memo(self._backend.snapshot(), staged.writes)
-            self._committed = _Committed(meta, memo, staged.recorded)
-            self._remember(stamp_of(staged.height), staged.pages)
+            self._committed = _committed(self._backend, meta, staged.recorded, staged.writes)
+            self._remember(staged.pages)
+            self._pruner.reach(meta.oldest)
+
+    def settle(self) -> None:
+        """Return once nothing is being removed in the background."""
+        self._pruner.wait()
 
     def close(self) -> None:
-        """Release the store. Views of it must not be read any more."""
+        """Release the store, pruning broken off. Views of it must not be read any more."""
         with self._changing:
+            self._pruner.stop()
             self._backend.close()
 
     def _next_meta(self, staged: Staged) -> _Meta:
         before = staged.base.meta
-        wanted = staged.height - self._keep + 1
-        oldest = staged.height
-        if before.height:
-            oldest = max(before.oldest, min(wanted, before.oldest + PRUNED_PER_COMMIT))
+        first = before.oldest if before.height else staged.height
+        oldest = max(first, staged.height - self._keep + 1)
         return _Meta(FORMAT, VERSION, staged.height, staged.app_hash, oldest)
 
     def _batch(self, staged: Staged, meta: _Meta) -> Iterator[Write]:
         before = staged.base.meta
         record: Iterable[Write] = undo.record(staged.height, staged.replaced)
-        outdated = (
-            key
-            for height in range(before.oldest + 1, meta.oldest + 1)
-            for key in undo.keys_of(staged.base.reader, height)
-        )
         base = staged.base
         return chain(
             staged.writes.items(),
             record if before.height else (),
             roots.writes(base.reader, staged.height, base.recorded, staged.recorded),
-            ((key, None) for key in outdated),
             ((_META, _META_SHAPE.encode(meta)),),
         )
 
-    def _remember(self, stamp: bytes, pages: Mapping[bytes, bytes | None]) -> None:
-        for key, page in pages.items():
+    def _remember(self, pages: Mapping[bytes, bytes | None]) -> None:
+        for name, page in pages.items():
             if page is None:
-                self._cache.drop(key)
+                self._cache.drop(name)
             else:
-                self._cache.put(key, stamp, page)
+                self._cache.put(name, page)
 
 
 def _recover(backend: Backend) -> _Meta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from threading import Lock
 
 from dchat.node.stores.backend import Reader, Write
 
@@ -30,14 +31,20 @@ class MemoryStore(MemoryReader):
 
     where = "memory"
 
+    def __init__(self, held: Mapping[bytes, bytes]) -> None:
+        super().__init__(held)
+        self._writing = Lock()
+
     def write(self, writes: Iterable[Write]) -> None:
-        held = dict(self.held)
-        for key, value in writes:
-            if value is None:
-                held.pop(key, None)
-            else:
-                held[key] = value
-        self.held = held
+        batch = list(writes)
+        with self._writing:
+            held = dict(self.held)
+            for key, value in batch:
+                if value is None:
+                    held.pop(key, None)
+                else:
+                    held[key] = value
+            self.held = held
 
     def snapshot(self) -> Reader:
         return MemoryReader(self.held)

@@ -12,7 +12,6 @@ Source: penumbra-zone/jmt, `types/proof.rs` and `test_vectors/sha2_256_vectors.j
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -50,25 +49,29 @@ def common_bits(one: bytes, other: bytes) -> int:
     return MAX_DEPTH - apart.bit_length()
 
 
-def split(leaves: Sequence[bytes], depth: int) -> int:
-    """Return how many of the leaves, sorted and alike above depth, turn left below it."""
-    return sum([not bit_at(leaf, depth) for leaf in leaves])
+def cut(leaves: bytes) -> list[bytes]:
+    """Return the single leaves of a run of them."""
+    return [leaves[at : at + LEAF_SIZE] for at in range(0, len(leaves), LEAF_SIZE)]
 
 
-def subtree_hash(leaves: Sequence[bytes], depth: int) -> bytes:
-    """Return the hash of the subtree at depth that holds just these leaves, sorted by path."""
-    if len(leaves) == 1:
-        return leaf_hash(leaves[0])
+def split(leaves: bytes, depth: int) -> int:
+    """Return where those that turn right below depth begin in a run of leaves alike above it."""
+    for at in range(0, len(leaves), LEAF_SIZE):
+        if leaves[at + (depth >> 3)] >> (7 - (depth & 7)) & 1:
+            return at
+    return len(leaves)
+
+
+def subtree_hash(leaves: bytes, depth: int) -> bytes:
+    """Return the hash of the subtree at depth that holds this run of leaves, sorted by path."""
+    if len(leaves) == LEAF_SIZE:
+        return sha256(LEAF_TAG + leaves).digest()
     if not leaves:
         return EMPTY_ROOT
-    fork = common_bits(leaves[0], leaves[-1])
-    if len(leaves) == 2:  # noqa: PLR2004  # most slots with several leaves have two
-        top = node_hash(leaf_hash(leaves[0]), leaf_hash(leaves[1]))
-    else:
-        middle = split(leaves, fork)
-        left = subtree_hash(leaves[:middle], fork + 1)
-        top = node_hash(left, subtree_hash(leaves[middle:], fork + 1))
+    fork = common_bits(leaves, leaves[-LEAF_SIZE:])
+    middle = split(leaves, fork)
+    left = subtree_hash(leaves[:middle], fork + 1)
+    top = node_hash(left, subtree_hash(leaves[middle:], fork + 1))
     for above in range(fork - 1, depth - 1, -1):
-        right = bit_at(leaves[0], above)
-        top = node_hash(EMPTY_ROOT, top) if right else node_hash(top, EMPTY_ROOT)
+        top = node_hash(EMPTY_ROOT, top) if bit_at(leaves, above) else node_hash(top, EMPTY_ROOT)
     return top

@@ -1,22 +1,26 @@
-"""A page: four levels of the tree in one byte string, readable without parsing it.
+"""A page: four levels of the tree in one byte string, node i at byte 32 i.
 
-A page is named by the hexadecimal digits of the path that leads to it, as ASCII: the root page by
-the empty string. Below it hang sixteen slots, one for each next digit.
+A page is named by "p" and the hexadecimal digits of the path that leads to it: the root page is
+"p", page "p3f" holds what is under the paths that begin with 3f. Below a page hang sixteen slots,
+one for each next digit.
 
-    byte 0      16 x u8    a slot's leaves: 0 none, 1..3 kept in this page, 255 a page of its own
-    byte 16     31 x 32    hashes of the inner nodes and slots, in heap order:
+    byte 0      u64be      version: the height of the block that wrote the page
+    byte 8      8 zeros
+    byte 16     16 x u8    a slot's leaves: 0 none, 1..3 kept in this page, 255 a page of its own
+    byte 32     31 x 32    hashes of the inner nodes and slots, in heap order:
                            node 1 is the page's root, node i has children 2i and 2i+1,
                            node 16+s is slot s
-    byte 1008   n x 64     the leaves kept here, `path | H(value)`, ascending
+    byte 1024   n x 64     the leaves kept here, `path | H(value)`, ascending
 
-A slot gets a page of its own exactly when more than three leaves are under it, so the set of
-leaves alone decides what the pages look like.
+A slot gets a page of its own exactly when more than three leaves are under it, so but for the
+version the set of leaves alone decides what the pages look like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from struct import Struct
 from typing import Final
 
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, HASH_SIZE, LEAF_SIZE, NODE_TAG
@@ -25,69 +29,56 @@ HEIGHT: Final = 4
 SLOTS: Final = 1 << HEIGHT
 MAX_KEPT: Final = 3
 OWN_PAGE: Final = 255
-LEAVES_AT: Final = SLOTS + HASH_SIZE * (2 * SLOTS - 1)
-ROOT_KEY: Final = b""
-BLANK: Final = bytes(SLOTS) + EMPTY_ROOT * (2 * SLOTS - 1)
+VERSION_SIZE: Final = 8
+COUNTS_AT: Final = HASH_SIZE - SLOTS
+LEAVES_AT: Final = 2 * SLOTS * HASH_SIZE
+# What a slot is: its count, the leaves kept in place, its hash.
+Slot = tuple[int, bytes, bytes]
+
+ROOT_KEY: Final = b"p"
+BLANK: Final = bytes(HASH_SIZE) + EMPTY_ROOT * (2 * SLOTS - 1)
 DIGITS: Final = tuple(b"%x" % digit for digit in range(SLOTS))
-COUNTS: Final = slice(0, SLOTS)
+COUNTS: Final = slice(COUNTS_AT, HASH_SIZE)
+ROOT_HASH: Final = slice(HASH_SIZE, 2 * HASH_SIZE)
 _SMALL: Final = LEAVES_AT + MAX_KEPT * LEAF_SIZE
+_SPARE: Final = bytes(COUNTS_AT - VERSION_SIZE)
+_NODES: Final = Struct(f"{HASH_SIZE}s" * 2 * SLOTS)
 
 
-def _node(node: int) -> slice:
-    start = SLOTS + HASH_SIZE * (node - 1)
-    return slice(start, start + HASH_SIZE)
+def level_of(name: bytes) -> int:
+    """Return how many pages lie above the one with this name."""
+    return len(name) - len(ROOT_KEY)
 
 
-def _above(node: int) -> tuple[slice, slice, slice]:
-    """Return where a node's slot counts, its two children and its own hash are."""
-    width = SLOTS >> (node.bit_length() - 1)
-    first = node * width - SLOTS
-    pair = slice(_node(2 * node).start, _node(2 * node + 1).stop)
-    return slice(first, first + width), pair, _node(node)
+def node_at(page: bytes, node: int) -> bytes:
+    """Return the hash of a node of the page."""
+    at = HASH_SIZE * node
+    return page[at : at + HASH_SIZE]
 
 
-HASH_OF: Final = tuple(_node(max(node, 1)) for node in range(2 * SLOTS))
-SLOT_HASH: Final = HASH_OF[SLOTS:]
-ROOT_HASH: Final = HASH_OF[1]
-_NODES: Final = tuple(_above(max(node, 1)) for node in range(SLOTS))
-
-
-def _path(slot: int) -> tuple[tuple[slice, slice, slice, bool], ...]:
-    """Return of each node above a slot: its slot counts, its hash, the other child's, the turn."""
-    steps: list[tuple[slice, slice, slice, bool]] = []
-    for up in range(HEIGHT):
-        child = (SLOTS + slot) >> up
-        counts, _, own = _NODES[child >> 1]
-        steps.append((counts, own, _node(child ^ 1), bool(child & 1)))
-    return tuple(steps)
-
-
-_PATHS: Final = tuple(_path(slot) for slot in range(SLOTS))
-
-
-def slot_of(path: bytes, level: int) -> int:
-    """Return which slot of the page at level (0 for the root page) leads on along path."""
+def slot_of(path: bytes, name: bytes) -> int:
+    """Return which slot of the page with this name leads on along path."""
+    level = len(name) - len(ROOT_KEY)
     byte = path[level >> 1]
     return byte & 15 if level & 1 else byte >> 4
 
 
-def leaves_at(page: bytes | bytearray, slot: int) -> int:
+def leaves_at(page: bytes, slot: int) -> int:
     """Return the offset of the first leaf that the page keeps for this slot or a later one."""
-    before = sum(page[:slot])
+    before = sum(page[COUNTS_AT : COUNTS_AT + slot])
     if before >= OWN_PAGE:
-        before -= OWN_PAGE * page.count(OWN_PAGE, 0, slot)
+        before -= OWN_PAGE * page.count(OWN_PAGE, COUNTS_AT, COUNTS_AT + slot)
     return LEAVES_AT + LEAF_SIZE * before
 
 
-def leaves_in(page: bytes, first: int, end: int) -> list[bytes]:
-    """Return the leaves that the page keeps for the slots first to end - 1."""
-    start, stop = leaves_at(page, first), leaves_at(page, end)
-    return [page[at : at + LEAF_SIZE] for at in range(start, stop, LEAF_SIZE)]
+def leaves_in(page: bytes, first: int, end: int) -> bytes:
+    """Return the leaves, joined, that the page keeps for the slots first to end - 1."""
+    return page[leaves_at(page, first) : leaves_at(page, end)]
 
 
 def weight(page: bytes, first: int, end: int) -> int:
     """Return the number of leaves under these slots, exact up to three."""
-    return sum(page[first:end])
+    return sum(page[COUNTS_AT + first : COUNTS_AT + end])
 
 
 def is_small(page: bytes) -> bool:
@@ -95,39 +86,85 @@ def is_small(page: bytes) -> bool:
     return len(page) <= _SMALL and OWN_PAGE not in page[COUNTS]
 
 
-def rehash(page: bytearray, dirty: Sequence[int]) -> None:
-    """Hash every node above the dirty slots, given ascending, again, and each of them once."""
-    if len(dirty) == 1 and page[dirty[0]]:
-        _rise(page, dirty[0])
-        return
-    full = 0 not in page[COUNTS]
-    for counts, pair, own in _above_all(dirty):
-        if full or sum(page[counts]) > 1:
-            page[own] = sha256(NODE_TAG + page[pair]).digest()
-        else:
-            page[own] = _risen(page[pair])
+def slot_at(page: bytes, slot: int) -> Slot:
+    """Return what a slot of the page is."""
+    count = page[COUNTS_AT + slot]
+    top = node_at(page, SLOTS + slot)
+    if count == OWN_PAGE or not count:
+        return count, b"", top
+    at = leaves_at(page, slot)
+    return count, page[at : at + LEAF_SIZE * count], top
 
 
-def _rise(page: bytearray, slot: int) -> None:
-    """Hash the nodes above one slot, which is not empty, from its hash upwards."""
-    top = bytes(page[SLOT_HASH[slot]])
-    for counts, own, sibling, turned_right in _PATHS[slot]:
-        other = page[sibling]
-        if not other.startswith(EMPTY_ROOT) or sum(page[counts]) > 1:
-            pair = other + top if turned_right else top + other
+def with_slots(page: bytes, version: bytes, slots: Mapping[int, Slot]) -> bytes:
+    """Return the page with these slots, one or more and ascending, and all hashes above them."""
+    nodes = [*_NODES.unpack_from(page)]
+    counts = bytearray(page[COUNTS])
+    at = LEAVES_AT
+    for slot, (count, leaves, top) in slots.items():
+        nodes[SLOTS + slot] = top
+        was = counts[slot]
+        if leaves or was != OWN_PAGE:
+            start = leaves_at(page, slot)
+            nodes += (page[at:start], leaves)
+            at = start if was == OWN_PAGE else start + LEAF_SIZE * was
+        counts[slot] = count
+    nodes.append(page[at:])
+    _rehash(nodes, counts, [SLOTS + slot for slot in slots])
+    nodes[0] = version + _SPARE + counts
+    return b"".join(nodes)
+
+
+def with_slot(page: bytes, version: bytes, slot: int, now: Slot) -> bytes:
+    """Return what `with_slots` does, faster, for one slot: most of what a large tree sees."""
+    count, leaves, top = now
+    if not count:
+        return with_slots(page, version, {slot: now})
+    nodes = [*_NODES.unpack_from(page)]
+    nodes[SLOTS + slot] = top
+    _rise(nodes, SLOTS + slot, alone=count == 1)
+    counts = page[COUNTS]
+    was = counts[slot]
+    if was == OWN_PAGE == count:
+        nodes.append(page[LEAVES_AT:])
+    else:
+        at = leaves_at(page, slot)
+        end = at if was == OWN_PAGE else at + LEAF_SIZE * was
+        nodes += (page[LEAVES_AT:at], leaves, page[end:])
+    if was != count:
+        counts = b"%b%c%b" % (counts[:slot], count, counts[slot + 1 :])
+    nodes[0] = version + _SPARE + counts
+    return b"".join(nodes)
+
+
+def _rise(nodes: list[bytes], node: int, *, alone: bool) -> None:
+    """Hash what is above one node again; alone tells that just one leaf is under it."""
+    top = nodes[node]
+    while node > 1:
+        other = nodes[node ^ 1]
+        if not alone or other != EMPTY_ROOT:
+            alone = False
+            pair = other + top if node & 1 else top + other
             top = sha256(NODE_TAG + pair).digest()
-        page[own] = top
+        node >>= 1
+        nodes[node] = top
 
 
-def _above_all(slots: Sequence[int]) -> list[tuple[slice, slice, slice]]:
-    nodes = [SLOTS + slot for slot in slots]
-    found: list[tuple[slice, slice, slice]] = []
-    for _ in range(HEIGHT):
-        nodes = list(dict.fromkeys([node >> 1 for node in nodes]))
-        found += [_NODES[node] for node in nodes]
-    return found
+def _rehash(nodes: list[bytes], counts: bytearray, dirty: Sequence[int]) -> None:
+    """Hash what is above the dirty nodes, all of one level, again, and each node once."""
+    full = 0 not in counts
+    while dirty[0] > 1:
+        dirty = [*dict.fromkeys([node >> 1 for node in dirty])]
+        for node in dirty:
+            left, right = nodes[2 * node], nodes[2 * node + 1]
+            if full or _weight(counts, node) > 1:
+                nodes[node] = sha256(NODE_TAG + left + right).digest()
+            else:
+                nodes[node] = right if left == EMPTY_ROOT else left
 
 
-def _risen(pair: bytearray) -> bytearray:
-    """Return the hash of a node with at most one leaf: that leaf's, as it rises, or empty."""
-    return pair[HASH_SIZE:] if pair.startswith(EMPTY_ROOT) else pair[:HASH_SIZE]
+def _weight(counts: bytearray, node: int) -> int:
+    """Return the number of leaves under a node, exact up to three."""
+    width = SLOTS >> (node.bit_length() - 1)
+    first = node * width - SLOTS
+    return sum(counts[first : first + width])

@@ -21,6 +21,7 @@ from dchat.kernel.errors import InvariantBroken, RemoteProtocolError
 from dchat.kernel.merkle.hashing import (
     EMPTY_ROOT,
     HASH_SIZE,
+    LEAF_SIZE,
     MAX_DEPTH,
     bit_at,
     common_bits,
@@ -31,13 +32,14 @@ from dchat.kernel.merkle.hashing import (
     subtree_hash,
 )
 from dchat.kernel.merkle.page import (
+    COUNTS_AT,
     DIGITS,
-    HASH_OF,
     HEIGHT,
     OWN_PAGE,
     ROOT_KEY,
     SLOTS,
     leaves_in,
+    node_at,
     slot_of,
     weight,
 )
@@ -122,24 +124,24 @@ def prove(pages: NodeStore, key: bytes) -> Proof:
     name = ROOT_KEY
     page = pages.get(name)
     while page is not None:
-        slot = slot_of(path, len(name))
+        slot = slot_of(path, name)
         leaves = _walk_page(page, slot, siblings)
         if leaves is not None:
             leaves = _walk_leaves(path, leaves, siblings)
             return _ended(leaves, siblings)
         name += DIGITS[slot]
         page = pages.get(name)
-    if name:
+    if name != ROOT_KEY:
         raise InvariantBroken(f"page {name.decode()} of the state tree is missing")
-    return _ended([], siblings)
+    return _ended(b"", siblings)
 
 
-def _ended(leaves: list[bytes], siblings: list[bytes]) -> Proof:
-    leaf = (leaves[0][:HASH_SIZE], leaves[0][HASH_SIZE:]) if leaves else ()
-    return Proof(leaf, tuple(siblings))
+def _ended(leaf: bytes, siblings: list[bytes]) -> Proof:
+    parts = (leaf[:HASH_SIZE], leaf[HASH_SIZE:]) if leaf else ()
+    return Proof(parts, tuple(siblings))
 
 
-def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> list[bytes] | None:
+def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> bytes | None:
     """Collect the siblings on the way to slot; return the leaves where it ends in this page."""
     first, end = 0, SLOTS
     for level in range(HEIGHT + 1):
@@ -148,16 +150,16 @@ def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> list[bytes] | N
         if level == HEIGHT:
             break
         node = (SLOTS + slot) >> (HEIGHT - 1 - level)
-        siblings.append(page[HASH_OF[node ^ 1]])
+        siblings.append(node_at(page, node ^ 1))
         width = (end - first) // 2
         first, end = (first + width, end) if node & 1 else (first, end - width)
-    return None if page[slot] == OWN_PAGE else leaves_in(page, slot, slot + 1)
+    return None if page[COUNTS_AT + slot] == OWN_PAGE else leaves_in(page, slot, slot + 1)
 
 
-def _walk_leaves(path: bytes, leaves: list[bytes], siblings: list[bytes]) -> list[bytes]:
+def _walk_leaves(path: bytes, leaves: bytes, siblings: list[bytes]) -> bytes:
     """Collect the siblings below a slot that keeps several leaves; return the one, or none."""
     depth = len(siblings)
-    while len(leaves) > 1:
+    while len(leaves) > LEAF_SIZE:
         middle = split(leaves, depth)
         left, right = leaves[:middle], leaves[middle:]
         if bit_at(path, depth):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from operator import itemgetter
+from typing import Final, Protocol
 
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.merkle import patch
@@ -16,12 +17,12 @@ from dchat.kernel.merkle.hashing import (
     EMPTY_ROOT,
     HASH_SIZE,
     LEAF_SIZE,
-    LEAF_TAG,
-    digest,
+    cut,
     subtree_hash,
 )
 from dchat.kernel.merkle.page import (
     BLANK,
+    COUNTS,
     DIGITS,
     HEIGHT,
     LEAVES_AT,
@@ -29,17 +30,20 @@ from dchat.kernel.merkle.page import (
     OWN_PAGE,
     ROOT_HASH,
     ROOT_KEY,
-    SLOT_HASH,
+    VERSION_SIZE,
+    Slot,
     is_small,
-    leaves_at,
-    rehash,
+    level_of,
+    slot_at,
     slot_of,
+    with_slot,
+    with_slots,
 )
+
+NO_VERSION: Final = bytes(VERSION_SIZE)
 
 # A change: the path of its key, and the new leaf or None to remove the old one.
 Change = tuple[bytes, bytes | None]
-# What a slot of a page becomes: its count, the leaves kept in place, its hash.
-Slot = tuple[int, bytes, bytes]
 
 
 class NodeStore(Protocol):
@@ -68,190 +72,140 @@ def root(pages: NodeStore) -> bytes:
     return EMPTY_ROOT if page is None else page[ROOT_HASH]
 
 
-def update(pages: NodeStore, changes: Mapping[bytes, bytes | None]) -> Update:
+def update(
+    pages: NodeStore, changes: Mapping[bytes, bytes | None], version: bytes = NO_VERSION
+) -> Update:
     """Return the tree with these values at these keys; None removes a key, if it is there.
 
     Raises: InvariantBroken if the pages do not form a tree.
     """
-    return replace(pages, _sorted(changes))
+    return replace(pages, _sorted(changes), version)
 
 
-def replace(pages: NodeStore, changes: Sequence[Change]) -> Update:
+def replace(pages: NodeStore, changes: Sequence[Change], version: bytes = NO_VERSION) -> Update:
     """Return the tree with these leaves at these paths; changes ascend by path, each once.
 
     Raises: InvariantBroken if the pages do not form a tree.
     """
-    batch = _Batch(pages)
+    batch = _Batch(pages, version)
     before = pages.get(ROOT_KEY)
-    after, dirty = batch.apply(ROOT_KEY, before or BLANK, changes)
-    if before is None and dirty:
-        batch.add(ROOT_KEY, after)
-    elif before is not None and after == BLANK:
+    after = batch.page(ROOT_KEY, before or BLANK, changes)
+    if before is None and after is not BLANK:
+        batch.undo[ROOT_KEY] = None
+    elif before is not None and not any(after[COUNTS]):
         batch.remove(ROOT_KEY, before)
-    elif before is not None:
-        batch.alter(ROOT_KEY, before, after, dirty)
     return Update(after[ROOT_HASH], batch.changed, batch.undo)
 
 
 def _sorted(changes: Mapping[bytes, bytes | None]) -> list[Change]:
     found: list[Change] = []
     for key, value in changes.items():
-        path = digest(key)
-        found.append((path, None if value is None else path + digest(value)))
-    found.sort(key=_path_of)
+        path = sha256(key).digest()
+        found.append((path, None if value is None else path + sha256(value).digest()))
+    found.sort(key=itemgetter(0))
     return found
-
-
-def _path_of(change: Change) -> bytes:
-    return change[0]
 
 
 class _Batch:
     """One update on its way down the pages and back."""
 
-    __slots__ = ("_pages", "changed", "undo")
+    __slots__ = ("_pages", "_version", "changed", "undo")
 
-    def __init__(self, pages: NodeStore) -> None:
+    def __init__(self, pages: NodeStore, version: bytes) -> None:
         self._pages = pages
+        self._version = version
         self.changed: dict[bytes, bytes | None] = {}
         self.undo: dict[bytes, bytes | None] = {}
 
-    def add(self, key: bytes, page: bytes) -> None:
-        """Note a page that was not there."""
-        self.changed[key] = page
-        self.undo[key] = None
-
-    def alter(self, key: bytes, before: bytes, after: bytes, dirty: Sequence[int]) -> None:
-        """Note what a page has become, if it differs."""
-        if dirty:
-            self.changed[key] = after
-            self.undo[key] = patch.of_slots(before, dirty)
-
-    def remove(self, key: bytes, page: bytes) -> None:
-        """Note that a page is gone."""
-        self.changed[key] = None
-        self.undo[key] = patch.whole(page)
-
-    def apply(
-        self, key: bytes, before: bytes, changes: Sequence[Change]
-    ) -> tuple[bytes, Sequence[int]]:
-        """Return the page named key with the changes made, and which of its slots differ.
-
-        What becomes of pages below it is noted.
-        """
+    def page(self, name: bytes, before: bytes, changes: Sequence[Change]) -> bytes:
+        """Return the page with the changes made; it and what becomes of pages below are noted."""
         if len(changes) == 1:
-            return self._apply_one(key, before, changes)
-        page = bytearray(before)
-        dirty: list[int] = []
-        for slot, group in _by_slot(changes, len(key)):
-            was, own = page[slot], SLOT_HASH[slot]
-            at = end = LEAVES_AT
-            if was == OWN_PAGE:
-                count, leaves, top = self._descend(key + DIGITS[slot], group)
-                if count != OWN_PAGE:
-                    at = end = leaves_at(page, slot)
-            else:
-                at = leaves_at(page, slot)
-                end = at + LEAF_SIZE * was
-                count, leaves, top = self._settle(key + DIGITS[slot], bytes(page[at:end]), group)
-            if count != was or not page.startswith(top, own.start):
-                page[at:end] = leaves
-                page[slot] = count
-                page[own] = top
-                dirty.append(slot)
-        if not dirty:
-            return before, dirty
-        rehash(page, dirty)
-        return bytes(page), dirty
+            return self._page_of_one(name, before, changes)
+        were: dict[int, Slot] = {}
+        slots: dict[int, Slot] = {}
+        for slot, group in _by_slot(changes, level_of(name)):
+            was = slot_at(before, slot)
+            now = self._slot(name + DIGITS[slot], was, group)
+            if now != was:
+                were[slot] = was
+                slots[slot] = now
+        if not slots:
+            return before
+        after = with_slots(before, self._version, slots)
+        self.changed[name] = after
+        self.undo[name] = patch.of_slots(before[:VERSION_SIZE], were)
+        return after
 
-    def _apply_one(
-        self, key: bytes, before: bytes, changes: Sequence[Change]
-    ) -> tuple[bytes, Sequence[int]]:
-        """Do what `apply` does, for the one change that most pages see."""
-        slot = slot_of(changes[0][0], len(key))
-        was, own = before[slot], SLOT_HASH[slot]
-        at = end = LEAVES_AT
-        if was == OWN_PAGE:
-            count, leaves, top = self._descend(key + DIGITS[slot], changes)
-            if count != OWN_PAGE:
-                at = end = leaves_at(before, slot)
-        else:
-            at = leaves_at(before, slot)
-            end = at + LEAF_SIZE * was
-            count, leaves, top = self._settle(key + DIGITS[slot], before[at:end], changes)
-        if count == was and before.startswith(top, own.start):
-            return before, ()
-        page = bytearray(before)
-        page[at:end] = leaves
-        page[slot] = count
-        page[own] = top
-        rehash(page, (slot,))
-        return bytes(page), (slot,)
+    def _page_of_one(self, name: bytes, before: bytes, changes: Sequence[Change]) -> bytes:
+        """Do what `page` does for a single change, which is all that most pages see."""
+        slot = slot_of(changes[0][0], name)
+        was = slot_at(before, slot)
+        now = self._slot(name + DIGITS[slot], was, changes)
+        if now == was:
+            return before
+        after = self.changed[name] = with_slot(before, self._version, slot, now)
+        self.undo[name] = patch.of_slot(before[:VERSION_SIZE], slot, was)
+        return after
 
-    def _descend(self, key: bytes, changes: Sequence[Change]) -> Slot:
-        """Change a slot that has a page of its own; drop the page if few leaves remain."""
-        before = self._pages.get(key)
+    def remove(self, name: bytes, page: bytes) -> None:
+        """Note that a page is gone."""
+        self.changed[name] = None
+        self.undo[name] = patch.whole(page)
+
+    def _slot(self, name: bytes, was: Slot, changes: Sequence[Change]) -> Slot:
+        """Return what becomes of a slot, whose page, if it has or gets one, is named name."""
+        count, kept, _ = was
+        if count != OWN_PAGE:
+            return self._settle(name, kept, changes)
+        before = self._pages.get(name)
         if before is None:
-            raise InvariantBroken(f"page {key.decode()} of the state tree is missing")
-        after, dirty = self.apply(key, before, changes)
-        if is_small(after):
-            self.remove(key, before)
-            return (len(after) - LEAVES_AT) // LEAF_SIZE, after[LEAVES_AT:], after[ROOT_HASH]
-        self.alter(key, before, after, dirty)
-        return OWN_PAGE, b"", after[ROOT_HASH]
+            raise InvariantBroken(f"page {name.decode()} of the state tree is missing")
+        after = self.page(name, before, changes)
+        if not is_small(after):
+            return OWN_PAGE, b"", after[ROOT_HASH]
+        self.remove(name, before)
+        leaves = after[LEAVES_AT:]
+        return len(leaves) // LEAF_SIZE, leaves, after[ROOT_HASH]
 
-    def _settle(self, key: bytes, kept: bytes, changes: Sequence[Change]) -> Slot:
+    def _settle(self, name: bytes, kept: bytes, changes: Sequence[Change]) -> Slot:
         """Change a slot whose leaves are kept in place; give it a page if they are too many."""
         leaves = _merged(kept, changes)
-        if len(leaves) == 1:
-            return 1, leaves[0], sha256(LEAF_TAG + leaves[0]).digest()
-        if len(leaves) <= MAX_KEPT:
-            return len(leaves), b"".join(leaves), subtree_hash(leaves, HEIGHT * len(key))
-        page, _ = self.apply(key, BLANK, [(leaf[:HASH_SIZE], leaf) for leaf in leaves])
-        self.add(key, page)
+        count = len(leaves) // LEAF_SIZE
+        if count <= MAX_KEPT:
+            return count, leaves, subtree_hash(leaves, HEIGHT * level_of(name))
+        page = self.page(name, BLANK, [(leaf[:HASH_SIZE], leaf) for leaf in cut(leaves)])
+        self.undo[name] = None
         return OWN_PAGE, b"", page[ROOT_HASH]
 
 
-def _merged(kept: bytes, changes: Sequence[Change]) -> Sequence[bytes]:
-    """Return the leaves of one slot after the changes, ascending."""
-    if len(changes) == 1:
-        path, leaf = changes[0]
-        if leaf is not None:
-            for at in range(0, len(kept), LEAF_SIZE):
-                if kept.startswith(path, at):
-                    return _cut(kept[:at] + leaf + kept[at + LEAF_SIZE :])
-            if not kept:
-                return (leaf,)
-    leaves = {
-        kept[at : at + HASH_SIZE]: kept[at : at + LEAF_SIZE]
-        for at in range(0, len(kept), LEAF_SIZE)
-    }
+def _merged(kept: bytes, changes: Sequence[Change]) -> bytes:
+    """Return the leaves of one slot, ascending, after the changes."""
+    path, leaf = changes[0]
+    if leaf and len(changes) == 1:
+        if not kept:
+            return leaf
+        for at in range(0, len(kept), LEAF_SIZE):
+            if kept.startswith(path, at):
+                return kept[:at] + leaf + kept[at + LEAF_SIZE :]
+    leaves = {old[:HASH_SIZE]: old for old in cut(kept)}
     for path, leaf in changes:
         if leaf is None:
             leaves.pop(path, None)
         else:
             leaves[path] = leaf
-    return sorted(leaves.values())
-
-
-def _cut(kept: bytes) -> Sequence[bytes]:
-    """Return the leaves of a run of them."""
-    if len(kept) == LEAF_SIZE:
-        return (kept,)
-    return [kept[at : at + LEAF_SIZE] for at in range(0, len(kept), LEAF_SIZE)]
+    return b"".join(sorted(leaves.values()))
 
 
 def _by_slot(changes: Sequence[Change], level: int) -> Iterable[tuple[int, Sequence[Change]]]:
     """Return the changes of each slot, ascending."""
-    byte, shift = level >> 1, 0 if level & 1 else 4
     groups: list[tuple[int, list[Change]]] = []
-    last = -1
     group: list[Change] = []
+    last = -1
+    at, shift = level >> 1, 0 if level & 1 else 4
     for change in changes:
-        slot = (change[0][byte] >> shift) & 15
+        slot = change[0][at] >> shift & 15
         if slot != last:
-            group = []
+            group, last = [], slot
             groups.append((slot, group))
-            last = slot
         group.append(change)
     return groups

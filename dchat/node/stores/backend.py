@@ -76,7 +76,7 @@ class Reader(Protocol):
 
 
 class Backend(Reader, Protocol):
-    """An open database. Reads are safe from any thread; writes come from one at a time.
+    """An open database, safe to use from any thread until it is closed.
 
     `where` names it to a person: its directory or file.
     """

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from threading import Lock
+from types import MappingProxyType
 from typing import Final
 
 from dchat.node.stores.backend import Reader
 
 MAX_MEMO_BYTES: Final = 16 << 20
 
+# What a block wrote: each key with its value, None where it was removed.
+Known = Mapping[bytes, bytes | None]
+NOTHING: Final[Known] = MappingProxyType({})
+
 # Beside the page itself: two byte-string heads, the name, the pair, a slot of the dictionary.
 ENTRY_BYTES: Final = 250
 
-# The height of the block that wrote a page, u64be, and the page.
-Stamped = tuple[bytes, bytes]
-
 
 class PageCache:
-    """Pages for the committer alone: the least recently used go first. Not thread-safe.
+    """Pages for the committer alone: the one written longest ago goes first. Not thread-safe.
 
-    Each is kept beside its stamp, so that nothing is copied where it is read.
+    The committer writes nearly all that it reads, so reading need not change the order.
     """
 
-    __slots__ = ("_pages", "limit_bytes", "used_bytes")
+    __slots__ = ("_pages", "get", "limit_bytes", "used_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
-        self._pages: dict[bytes, Stamped] = {}
+        self._pages: dict[bytes, bytes] = {}
+        self.get = self._pages.get
 
-    def get(self, name: bytes) -> Stamped | None:
-        """Return the page with its stamp and make it the most recently used one."""
-        page = self._pages.pop(name, None)
-        if page is not None:
-            self._pages[name] = page
-        return page
-
-    def put(self, name: bytes, stamp: bytes, page: bytes) -> None:
+    def put(self, name: bytes, page: bytes) -> None:
         """Keep the page, dropping others until the bound holds."""
-        self.drop(name)
-        self._pages[name] = (stamp, page)
-        self.used_bytes += len(page) + ENTRY_BYTES
+        held = self._pages.pop(name, b"")
+        self._pages[name] = page
+        self.used_bytes += len(page) - len(held) if held else len(page) + ENTRY_BYTES
         while self.used_bytes > self.limit_bytes:
             self.drop(next(iter(self._pages)))
 
@@ -48,7 +45,7 @@ class PageCache:
         """Forget the page, if it is there."""
         held = self._pages.pop(name, None)
         if held is not None:
-            self.used_bytes -= len(held[1]) + ENTRY_BYTES
+            self.used_bytes -= len(held) + ENTRY_BYTES
 
 
 class Memo:
@@ -59,28 +56,28 @@ class Memo:
     thread: at worst two of them ask the same.
     """
 
-    __slots__ = ("_known", "_reader", "_room_bytes")
+    __slots__ = ("_adding", "_known", "_reader", "_room_bytes", "_written")
 
     def __init__(
-        self,
-        reader: Reader,
-        known: Mapping[bytes, bytes | None] | None = None,
-        limit_bytes: int = MAX_MEMO_BYTES,
+        self, reader: Reader, written: Known = NOTHING, limit_bytes: int = MAX_MEMO_BYTES
     ) -> None:
-        """Read from reader; known is what the block before has just written."""
+        """Read from reader; written is what the block before has just written."""
         self._reader = reader
-        self._known = dict(known or {})
+        self._written = written
+        self._known: dict[bytes, bytes | None] = {}
         self._room_bytes = limit_bytes
+        self._adding = Lock()
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none. Raises: StoreDamaged."""
-        try:
-            return self._known[key]
-        except KeyError:
-            value = self._reader.get(key)
-        if self._room_bytes > 0:
-            self._known[key] = value
-            self._room_bytes -= len(key) + len(value or b"") + ENTRY_BYTES
+        for held in (self._known, self._written):
+            if key in held:
+                return held[key]
+        value = self._reader.get(key)
+        with self._adding:
+            if self._room_bytes > 0 and key not in self._known:
+                self._known[key] = value
+                self._room_bytes -= len(key) + len(value or b"") + ENTRY_BYTES
         return value
 
     def entries(

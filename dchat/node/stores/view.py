@@ -7,14 +7,14 @@ from heapq import merge
 from typing import Final
 
 from dchat.kernel.merkle import patch, tree
+from dchat.kernel.merkle.page import level_of
 from dchat.kernel.merkle.proof import Proof, prove
 from dchat.node.stores import undo
 from dchat.node.stores.backend import Reader, StoreDamaged, prefix_end
 
-# What the names of values and of pages begin with, in the store and in its undo log.
+# What the names of values begin with, in the store and in its undo log.
 VALUE: Final = b"v"
-PAGE: Final = b"p"
-# What every entry begins with: the height of the block that wrote it, u64be.
+# What every value and page begins with: the height of the block that wrote it, u64be.
 STAMP_SIZE: Final = 8
 
 
@@ -90,20 +90,18 @@ class StateView:
                 yield name, old
             done = name
 
-    def _page(self, page_key: bytes) -> bytes | None:
+    def _page(self, name: bytes) -> bytes | None:
         """Return the page as it was: patches lead back to it from the latest one."""
-        name = PAGE + page_key
-        entry = self._reader.get(name)
-        if entry is not None and entry[:STAMP_SIZE] <= self._stamp:
-            return entry[STAMP_SIZE:]
+        page = self._reader.get(name)
+        if page is not None and page[:STAMP_SIZE] <= self._stamp:
+            return page
+        there = page is not None
         patches: list[bytes] = []
-        there = entry is not None
-        for older in self._versions(name, entry):
+        for older in self._versions(name, page):
             there = older is not None
             if older is not None:
-                patches.append(older[STAMP_SIZE:])
-        page = b"" if entry is None else entry[STAMP_SIZE:]
-        return patch.restore(page, len(page_key), patches) if there else None
+                patches.append(older)
+        return patch.restore(page or b"", level_of(name), patches) if there else None
 
     def _versions(self, name: bytes, entry: bytes | None) -> Iterator[bytes | None]:
         """Yield what each newer block replaced under name, the latest first.

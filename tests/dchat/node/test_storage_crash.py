@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 
@@ -13,6 +13,9 @@ import pytest
 from dchat.kernel.merkle.proof import verify
 from dchat.kernel.roots import compute, listed
 from dchat.node.storage import BACKENDS, Storage
+from dchat.node.stores.backend import Tuning
+from dchat.node.stores.pruner import STRIDE
+from dchat.node.stores.undo import PREFIX, height_key
 from tests.fakes.naive_tree import naive_root
 
 ROOT = Path(__file__).parents[3]
@@ -46,7 +49,13 @@ def roots_fit(storage: Storage, height: int) -> bool:
     return storage.roots_at(height)[1].modules == listed(compute(entries))
 
 
-def commit_until_killed(path: Path, backend: str, chance: Random) -> int:
+def records(path: Path, backend: str, height: int) -> list[bytes]:
+    """The keys of the undo records of the blocks up to a height."""
+    with closing(BACKENDS[backend](path, Tuning())) as store:
+        return [key for key, _ in store.entries(PREFIX, height_key(height + 1))]
+
+
+def commit_until_killed(path: Path, backend: str, chance: Random, least: int = 0) -> int:
     """Run a committer, kill it amid its work, return the last height that it said."""
     with subprocess.Popen(
         [sys.executable, "-c", COMMITTER, str(path), backend],
@@ -55,7 +64,7 @@ def commit_until_killed(path: Path, backend: str, chance: Random) -> int:
         text=True,
     ) as child:
         assert child.stdout is not None
-        for _ in range(chance.randint(1, 20)):
+        for _ in range(least + chance.randint(1, 20)):
             child.stdout.readline()
         with suppress(subprocess.TimeoutExpired):
             child.wait(chance.uniform(0, 0.02))
@@ -75,7 +84,7 @@ def test_a_kill_at_any_moment_leaves_the_state_of_one_block_whole(
     for _ in range(KILLS):
         said = commit_until_killed(tmp_path / "state", backend, chance)
         storage = Storage.open(tmp_path / "state", backend, keep=5)
-        now, before = storage.latest(), storage.at(storage.height - 1)
+        now, before = storage.latest(), storage.at(storage.oldest)
         verify(before.app_hash, b"height", before.get(b"height"), before.prove(b"height"))
         whole = naive_root(dict(now.scan(b""))) == storage.app_hash == now.app_hash
         former = naive_root(dict(before.scan(b""))) == before.app_hash
@@ -86,3 +95,17 @@ def test_a_kill_at_any_moment_leaves_the_state_of_one_block_whole(
     heights = [int(height or b"0") for _, height, _ in seen]
     assert [(whole, durable) for whole, _, durable in seen] == [(True, True)] * KILLS
     assert heights == sorted(heights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_what_a_killed_pruning_left_goes_with_the_next_blocks(tmp_path: Path, backend: str) -> None:
+    path = tmp_path / "state"
+    commit_until_killed(path, backend, Random(3), least=2 * STRIDE)
+
+    with closing(Storage.open(path, backend, keep=5)) as storage:
+        storage.commit(storage.stage(storage.height + 1, {}))
+        storage.settle()
+        oldest = storage.oldest
+
+    assert (oldest > STRIDE, records(path, backend, oldest)) == (True, [])

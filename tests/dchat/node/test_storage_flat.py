@@ -17,7 +17,7 @@ from dchat.node.stores.backend import Tuning
 
 LEAVES = 2000
 CHANGED = 60
-BLOCKS = 300
+BLOCKS = 600
 KEEP = 20
 SMALL = Tuning(cache_bytes=1 << 20, write_buffer_bytes=512 << 10)
 

@@ -5,42 +5,54 @@ import pytest
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, leaf_hash, node_hash
 from dchat.kernel.merkle.page import (
     BLANK,
+    COUNTS,
     LEAVES_AT,
     OWN_PAGE,
     ROOT_HASH,
-    SLOT_HASH,
+    Slot,
     is_small,
     leaves_at,
     leaves_in,
-    rehash,
+    level_of,
+    slot_at,
     slot_of,
     weight,
+    with_slot,
+    with_slots,
 )
+
+VERSION = bytes([7] * 8)
+EMPTY: Slot = (0, b"", EMPTY_ROOT)
 
 
 def leaf(slot: int, number: int = 0) -> bytes:
     return bytes([slot << 4 | number]) * 64
 
 
-def page(*slots: int) -> bytearray:
-    """A page with one leaf in each of these slots, hashed slot by slot."""
-    made = bytearray(BLANK)
-    for slot in slots:
-        made[slot] = 1
-        made[SLOT_HASH[slot]] = leaf_hash(leaf(slot))
-        made += leaf(slot)
-        rehash(made, [slot])
-    return made
+def lone(slot: int) -> Slot:
+    """A slot with one leaf."""
+    return 1, leaf(slot), leaf_hash(leaf(slot))
+
+
+def page(*slots: int) -> bytes:
+    """A page with one leaf in each of these slots."""
+    return with_slots(BLANK, VERSION, {slot: lone(slot) for slot in slots})
 
 
 def test_slots_follow_the_hexadecimal_digits_of_the_path() -> None:
     path = bytes.fromhex("0f5a")
+    names = (b"p", b"p0", b"p0f", b"p0f5")
 
-    assert [slot_of(path, level) for level in range(4)] == [0, 15, 5, 10]
+    assert [(level_of(name), slot_of(path, name)) for name in names] == [
+        (0, 0),
+        (1, 15),
+        (2, 5),
+        (3, 10),
+    ]
 
 
 def test_a_blank_page_is_an_empty_subtree() -> None:
-    assert (BLANK[ROOT_HASH], len(BLANK), is_small(BLANK)) == (EMPTY_ROOT, LEAVES_AT, True)
+    assert (BLANK[ROOT_HASH], any(BLANK[COUNTS]), is_small(BLANK)) == (EMPTY_ROOT, False, True)
 
 
 def test_a_page_with_one_leaf_has_its_hash() -> None:
@@ -59,40 +71,56 @@ def test_an_empty_half_is_hashed_beside_two_leaves() -> None:
     assert page(8, 12)[ROOT_HASH] == node_hash(EMPTY_ROOT, lower)
 
 
-def test_hashing_slots_together_is_hashing_them_one_by_one() -> None:
-    one_by_one = page(0, 3, 4, 9, 15)
-    together = bytearray(one_by_one)
-    together[ROOT_HASH] = bytes(32)
+@pytest.mark.parametrize("slots", [(0,), (3, 12), (0, 3, 4, 9, 15), tuple(range(16))])
+def test_slots_changed_together_are_slots_changed_one_by_one(slots: tuple[int, ...]) -> None:
+    one_by_one = page(4, 5)
 
-    rehash(together, [0, 3, 4, 9, 15])
+    for slot in slots:
+        one_by_one = with_slot(one_by_one, VERSION, slot, (OWN_PAGE, b"", bytes([slot]) * 32))
 
-    assert together == one_by_one
+    changed = {slot: (OWN_PAGE, b"", bytes([slot]) * 32) for slot in slots}
+    assert with_slots(page(4, 5), VERSION, changed) == one_by_one
+
+
+@pytest.mark.parametrize("now", [EMPTY, lone(4), (2, leaf(4) + leaf(4, 1), bytes(32))])
+@pytest.mark.parametrize("was", [EMPTY, lone(4), (OWN_PAGE, b"", bytes(32))])
+@pytest.mark.parametrize("beside", [(), (5,), (2,), (9,), (0, 1, 2, 3, 5, 6, 7, 8, 15)])
+def test_a_slot_changes_into_any_other_alone_as_among_others(
+    was: Slot, now: Slot, beside: tuple[int, ...]
+) -> None:
+    others = {slot: lone(slot) for slot in beside}
+    before = with_slots(BLANK, VERSION, dict(sorted({**others, 4: was}.items())))
+
+    after = with_slot(before, VERSION, 4, now)
+
+    afresh = with_slots(BLANK, VERSION, dict(sorted({**others, 4: now}.items())))
+    assert (after, slot_at(after, 4)) == (afresh, now)
+
+
+def test_a_page_begins_with_the_version_that_changed_it() -> None:
+    assert with_slot(page(3), bytes(7) + b"\x09", 3, EMPTY) == bytes(7) + b"\x09" + BLANK[8:]
 
 
 @pytest.mark.parametrize(
     ("first", "end", "found"), [(0, 16, [2, 7, 12]), (0, 7, [2]), (7, 8, [7]), (8, 12, [])]
 )
 def test_leaves_are_found_by_their_slots(first: int, end: int, found: list[int]) -> None:
-    made = bytes(page(2, 7, 12))
+    made = page(2, 7, 12)
 
-    assert leaves_in(made, first, end) == [leaf(slot) for slot in found]
+    assert leaves_in(made, first, end) == b"".join([leaf(slot) for slot in found])
     assert weight(made, first, end) == len(found)
 
 
 def test_a_slot_with_a_page_of_its_own_keeps_no_leaves_here() -> None:
-    made = page(2, 7, 12)
-    made[4] = OWN_PAGE
+    made = with_slot(page(2, 7, 12), VERSION, 4, (OWN_PAGE, b"", bytes(32)))
 
     assert leaves_at(made, 8) == LEAVES_AT + 128
 
 
 @pytest.mark.parametrize(("slots", "small"), [((1, 2, 3), True), ((1, 2, 3, 4), False)])
 def test_a_page_is_small_up_to_three_leaves(slots: tuple[int, ...], *, small: bool) -> None:
-    assert is_small(bytes(page(*slots))) is small
+    assert is_small(page(*slots)) is small
 
 
 def test_a_page_above_another_is_never_small() -> None:
-    made = bytearray(BLANK)
-    made[4] = OWN_PAGE
-
-    assert not is_small(bytes(made))
+    assert not is_small(with_slot(BLANK, VERSION, 4, (OWN_PAGE, b"", bytes(32))))

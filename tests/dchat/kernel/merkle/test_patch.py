@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dchat.kernel.merkle import patch
+from dchat.kernel.merkle.page import ROOT_KEY, level_of
 from dchat.kernel.merkle.tree import update
 
 KEYS = [b"key %d" % number for number in range(120)]
@@ -25,7 +26,7 @@ def test_every_changed_page_goes_back_to_what_it_was(
     after = take(before, dict(changed.pages))
 
     restored = {
-        key: None if undo is None else patch.restore(after.get(key, b""), len(key), [undo])
+        key: None if undo is None else patch.restore(after.get(key, b""), level_of(key), [undo])
         for key, undo in changed.undo.items()
     }
 
@@ -45,9 +46,9 @@ def test_patches_of_many_blocks_are_undone_at_once(
         kept = {key: value or b"" for key, value in block.items()}
         changed = update(pages, kept)
         pages = take(pages, dict(changed.pages))
-        patches.insert(0, changed.undo.get(b"") or patch.of_slots(pages[b""], []))
+        patches.insert(0, changed.undo.get(ROOT_KEY) or patch.of_slots(bytes(8), {}))
 
-    assert patch.restore(pages[b""], 0, patches) == start[b""]
+    assert patch.restore(pages[ROOT_KEY], 0, patches) == start[ROOT_KEY]
 
 
 def test_a_patch_of_one_slot_is_a_small_part_of_the_page() -> None:
@@ -55,8 +56,10 @@ def test_a_patch_of_one_slot_is_a_small_part_of_the_page() -> None:
 
     undo = update(pages, {KEYS[0]: b"other"}).undo
 
-    assert max(len(part) for part in undo.values() if part) < len(pages[b""]) // 4
+    assert max(len(part) for part in undo.values() if part) < len(pages[ROOT_KEY]) // 4
 
 
 def test_a_removed_page_comes_back_whole() -> None:
-    assert patch.restore(b"", 3, [patch.whole(b"the page")]) == b"the page"
+    page = next(iter(update({}, {b"key": b"value"}, bytes([5] * 8)).pages.values())) or b""
+
+    assert patch.restore(b"", 3, [patch.whole(page)]) == page

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dchat.kernel.codec import CodecError
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.merkle.hashing import EMPTY_ROOT, digest
+from dchat.kernel.merkle.page import ROOT_KEY
 from dchat.kernel.merkle.proof import BadProof, Proof, prove, verify
 from dchat.kernel.merkle.tree import root, update
 
@@ -157,7 +158,7 @@ def test_a_proof_over_the_byte_bound_is_refused_unread() -> None:
 
 
 def test_a_missing_page_is_no_proof_of_absence() -> None:
-    pages = {name: page for name, page in PAGES.items() if not name}
+    pages = {name: page for name, page in PAGES.items() if name == ROOT_KEY}
 
     with pytest.raises(InvariantBroken, match="missing"):
         prove(pages, KEY)

@@ -4,15 +4,19 @@ from dchat.node.stores.cache import ENTRY_BYTES, Memo, PageCache
 from tests.fakes.memory_store import MemoryStore
 
 PAGE = bytes(1000)
-STAMP = bytes(8)
 
 
 def holding(*names: bytes) -> PageCache:
     """A cache with room for three pages, given these in turn."""
     cache = PageCache(3 * (len(PAGE) + ENTRY_BYTES))
     for name in names:
-        cache.put(name, STAMP, PAGE)
+        cache.put(name, PAGE)
     return cache
+
+
+def put_and_measure(cache: PageCache, number: int) -> int:
+    cache.put(b"%d" % (number % 37), bytes(number * 7919 % 1200))
+    return cache.used_bytes
 
 
 def test_a_page_is_kept_until_it_is_dropped() -> None:
@@ -21,14 +25,13 @@ def test_a_page_is_kept_until_it_is_dropped() -> None:
 
     cache.drop(b"a")
 
-    assert (kept, cache.get(b"a"), cache.used_bytes) == ((STAMP, PAGE), None, 0)
+    assert (kept, cache.get(b"a"), cache.used_bytes) == (PAGE, None, 0)
 
 
-def test_the_least_recently_used_page_makes_room() -> None:
-    cache = holding(b"a", b"b", b"c")
-    cache.get(b"a")
+def test_the_page_written_longest_ago_makes_room() -> None:
+    cache = holding(b"a", b"b", b"c", b"a")
 
-    cache.put(b"d", STAMP, PAGE)
+    cache.put(b"d", PAGE)
 
     assert [cache.get(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
         True,
@@ -47,7 +50,7 @@ def test_a_page_put_again_counts_once() -> None:
 def test_a_page_over_the_bound_is_not_kept() -> None:
     cache = holding(b"a")
 
-    cache.put(b"b", STAMP, bytes(100_000))
+    cache.put(b"b", bytes(100_000))
 
     assert (cache.get(b"b"), cache.used_bytes) == (None, 0)
 
@@ -85,3 +88,20 @@ def test_a_full_memo_goes_on_asking() -> None:
     store.write([(b"a", b"2"), (b"b", b"2")])
 
     assert (memo.get(b"a"), memo.get(b"b")) == (bytes(1000), b"2")
+
+
+def test_a_page_that_grew_counts_with_its_new_size() -> None:
+    cache = holding(b"a")
+
+    cache.put(b"a", bytes(1500))
+
+    assert cache.used_bytes == 1500 + ENTRY_BYTES
+
+
+def test_a_cache_stays_within_its_bound_whatever_is_put() -> None:
+    cache = holding()
+
+    sizes = [put_and_measure(cache, number) for number in range(1000)]
+
+    assert max(sizes) <= cache.limit_bytes
+    assert min(sizes[10:]) > cache.limit_bytes // 2

@@ -11,7 +11,7 @@ from dchat.kernel.merkle.proof import verify
 from dchat.kernel.merkle.tree import update
 from dchat.node.stores import undo
 from dchat.node.stores.backend import StoreDamaged
-from dchat.node.stores.view import PAGE, VALUE, StateView, stamp_of
+from dchat.node.stores.view import VALUE, StateView, stamp_of
 from tests.fakes.memory_store import MemoryReader, MemoryStore
 
 Entries = dict[bytes, bytes | None]
@@ -34,21 +34,21 @@ BEFORE: Entries = {b"a": b"1", b"b": b"1", b"c": b"1"}
 CHANGE: Entries = {b"a": None, b"bb": b"2", b"c": b"3"}
 
 
-def named(height: int, head: bytes, entries: Mapping[bytes, bytes | None]) -> Entries:
+def named(height: int, entries: Mapping[bytes, bytes | None]) -> Entries:
     stamp = stamp_of(height)
-    return {head + key: None if it is None else stamp + it for key, it in entries.items()}
+    return {VALUE + key: None if it is None else stamp + it for key, it in entries.items()}
 
 
 def two_blocks() -> MemoryStore:
     """A store with BEFORE at height 1 and CHANGE at height 2."""
-    first = update({}, BEFORE)
+    first = update({}, BEFORE, stamp_of(1))
     pages = {key: page for key, page in first.pages.items() if page is not None}
-    second = update(pages, CHANGE)
+    second = update(pages, CHANGE, stamp_of(2))
     store = MemoryStore({})
-    store.write((named(1, VALUE, BEFORE) | named(1, PAGE, first.pages)).items())
-    store.write((named(2, VALUE, CHANGE) | named(2, PAGE, second.pages)).items())
+    store.write({**named(1, BEFORE), **first.pages}.items())
+    store.write({**named(2, CHANGE), **second.pages}.items())
     old = {key: BEFORE.get(key) for key in CHANGE}
-    store.write(undo.record(2, named(1, VALUE, old) | named(1, PAGE, second.undo)))
+    store.write(undo.record(2, {**named(1, old), **second.undo}))
     return store
 
 
