@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dchat.kernel.errors import OperatorError
-from dchat.node.abci import MAX_CONNECTIONS, MAX_PATH_BYTES, serve
+from dchat.node.abci import MAX_CONNECTIONS, MAX_PATH_BYTES, RUN, serve
 from dchat.node.bell import Bell
 from dchat.node.frames import MAX_FRAME_BYTES, FrameReader, encode_size
 from dchat.node.proto import abci_pb2 as pb
@@ -197,6 +197,17 @@ def test_an_application_is_told_of_new_transactions_that_wait_together(
     assert app.checked == [b"a", b"again", b"b"]
 
 
+def test_a_run_of_transactions_is_bounded_for_consensus_to_come_between(
+    path: Path, app: Counter
+) -> None:
+    with served(path, app):
+        client = Client(path)
+        client.send(*[check(b"x")] * (2 * RUN + 1))
+        [client.receive() for _ in range(2 * RUN + 1)]
+
+    assert [len(run) for run in app.foretold] == [RUN, RUN]
+
+
 def test_a_request_that_only_begins_like_a_transaction_is_judged_by_what_it_is(
     path: Path, app: Counter
 ) -> None:
@@ -226,8 +237,9 @@ def test_a_flush_is_answered_before_the_request_after_it_is_done(path: Path, app
         client = Client(path)
         client.send(echo("first"), FLUSH, check(b"slow"))
         answers = [client.receive().WhichOneof("value") for _ in range(2)]
+        done = list(app.checked)
 
-    assert answers == ["echo", "flush"]
+    assert (answers, done) == (["echo", "flush"], [])
 
 
 def test_a_block_of_ten_mebibytes_passes_both_ways(path: Path, app: Counter) -> None:

@@ -22,10 +22,10 @@ def pair() -> Iterator[tuple[socket.socket, Inbox]]:
 
 
 def fill(peer: socket.socket, inbox: Inbox, frame: bytes) -> None:
-    """Offers frames until neither the inbox nor the socket takes more."""
-    unit = framed(frame)
-    rest = b""
-    while True:
+    """Offers frames until neither the inbox nor the socket takes more, or 300 MB went through."""
+    unit = rest = framed(frame)
+    most = min(len(inbox) + 50 * AHEAD_FRAMES, 300_000_000 // len(frame))
+    while len(inbox) < most:
         rest = rest or unit
         try:
             rest = rest[peer.send(rest) :]
