@@ -269,6 +269,19 @@ def charged(sender: Account, envelope: tx.Envelope, spent: Amount = _NOTHING) ->
     )
 
 
+def behind(senders: Mapping[AccountId, Account], state: State, tx: Checked) -> Account:
+    """Return what is left of the sender's account once this one has run as well.
+
+    `senders` are accounts as the transactions before leave them, where they are not as in state.
+    Raises: SenderKeyMismatch, WeakKey, NonceMismatch, CannotPayFee.
+    """
+    envelope = tx.signed.envelope
+    sender = senders.get(envelope.sender) or accounts.load(state, envelope.sender)
+    check_sender(envelope, sender)
+    check_nonce(envelope, sender)
+    return charged(sender, envelope, tx.prepared.spends)
+
+
 def check_body(machine: Machine, signed: SignedTx) -> Checked:
     """Return the transaction with its runnable body; the signature is up to the caller.
 

@@ -10,9 +10,10 @@ decoded and verified once and then remembered until a block carries it or a rech
 Nothing that was let in is lost on the way. CometBFT locks its mempool, waits for every answer
 still due, lets the block be committed, and unlocks after the last recheck; requests and answers of
 that connection keep their order. So no new transaction comes between two rechecks, no answer comes
-too late to count, and what the pool holds is what the mempool holds: with bounds no wider than the
+too late to count, and the pool holds all that the mempool holds: with bounds no wider than the
 mempool's own, the mempool, which would not tell the sender, never finds itself full. The next block
-may be executed while rechecks still come in, but not committed.
+may be executed while rechecks still come in, but not committed. Until a commit the pool may hold
+more: what RPC's `check_tx` only asked about. A proposer leaves out what waits behind that.
 Source: CometBFT v0.40.0, state/execution.go, mempool/clist_mempool.go.
 
 Signatures take three quarters of the time and depend on nothing else, so those of several
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from dchat.kernel import accounts, params, tx
+from dchat.kernel import params, tx
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import PoolFull, TxRejected
 from dchat.kernel.ids import AccountId
@@ -37,11 +38,9 @@ from dchat.kernel.machine import (
     Machine,
     Outcome,
     Verified,
-    charged,
+    behind,
     check_body,
     check_envelope,
-    check_nonce,
-    check_sender,
     describe,
 )
 from dchat.kernel.params import Params
@@ -150,14 +149,10 @@ class Pool:
 
     def _place(self, state: State, checked: Checked, context: BlockContext) -> Account:
         """Return what is left of the sender's account once this one waits. Raises: TxRejected."""
-        envelope = checked.signed.envelope
         if self._rules is None:
             self._rules = params.load(state)
-        check_envelope(envelope, self._rules, context)
-        sender = self._senders.get(envelope.sender) or accounts.load(state, envelope.sender)
-        check_sender(envelope, sender)
-        check_nonce(envelope, sender)
-        return charged(sender, envelope, checked.prepared.spends)
+        check_envelope(checked.signed.envelope, self._rules, context)
+        return behind(self._senders, state, checked)
 
     def _verify(self, raws: Sequence[bytes]) -> dict[bytes, Checked]:
         """Return those that are well formed and signed by their own keys."""

@@ -1,7 +1,7 @@
 """Which transactions a block may hold: the proposer's choice and everybody's check of it.
 
 Both sides ask the same question, so a proposal that select() made always passes is_acceptable().
-It depends on the transactions' bytes and the committed parameters only.
+That depends on the transactions' bytes and the committed parameters only.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from dchat.kernel import params, tx
+from dchat.kernel.accounts import Account
 from dchat.kernel.errors import TxRejected
-from dchat.kernel.ids import Cost
-from dchat.kernel.machine import Verified, check_least_cost
+from dchat.kernel.ids import AccountId, Cost
+from dchat.kernel.machine import Checked, Verified, behind, check_least_cost
 from dchat.kernel.store import State
 
 _TAG_BYTES: Final = 1
@@ -24,13 +25,16 @@ def select(
 ) -> tuple[bytes, ...]:
     """Return the longest run of well-formed transactions, in order, that fits into a block.
 
-    max_bytes bounds the sum of each transaction's size in the block's protobuf encoding.
+    Of those that were checked, whoever could not be charged in this order is passed over: what
+    follows a nonce that the mempool does not hold would fill blocks for free. max_bytes bounds the
+    sum of each transaction's size in the block's protobuf encoding.
     """
     bytes_left, cost_left = max_bytes, int(params.load(state).max_block_cost)
     chosen: list[bytes] = []
+    senders: dict[AccountId, Account] = {}
     for raw in txs:
         cost = _declared_cost(raw, verified)
-        if cost is None:
+        if cost is None or not _pays(senders, state, verified.get(raw)):
             continue
         bytes_left -= size_in_block(raw)
         cost_left -= cost
@@ -54,6 +58,17 @@ def is_acceptable(state: State, txs: Sequence[bytes], verified: Verified) -> boo
 def size_in_block(raw: bytes) -> int:
     """Return the bytes that raw takes in a block: tag, length as varint, content."""
     return _TAG_BYTES + max(1, -(-len(raw).bit_length() // _VARINT_BITS)) + len(raw)
+
+
+def _pays(senders: dict[AccountId, Account], state: State, known: Checked | None) -> bool:
+    """Tell whether nonce and fee fit behind those before, and count it among them if they do."""
+    if known is None:
+        return True
+    try:
+        senders[known.signed.envelope.sender] = behind(senders, state, known)
+    except TxRejected:
+        return False
+    return True
 
 
 def _declared_cost(raw: bytes, verified: Verified) -> Cost | None:

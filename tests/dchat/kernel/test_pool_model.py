@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import accounts, errors, tx
+from dchat.kernel import accounts, errors, proposal, tx
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Block, run_block
 from dchat.kernel.pool import Pool, Room
@@ -34,7 +34,7 @@ def may_spend(envelope: tx.Envelope) -> int:
 
 
 class Model:
-    """What waits, in order, and the committed state it waits on."""
+    """What counts as waiting, in order, and the committed state it waits on."""
 
     def __init__(self, state: MemoryState) -> None:
         self.state = state
@@ -42,6 +42,8 @@ class Model:
         self.waiting: list[bytes] = []
 
     def check(self, raw: bytes) -> int:
+        if raw in self.waiting:
+            return 0
         code = errors.PoolFull.code if len(self.waiting) >= ROOM else self.judge(raw)
         self.waiting += [raw] if code == 0 else []
         return code
@@ -80,54 +82,78 @@ class PoolBesideModel(RuleBasedStateMachine):
         self.model = Model(opened(MACHINE, alice=alice, bob=bob))
         self.pool = Pool(MACHINE, Room(ROOM, 10**6))
         self.seen: list[bytes] = []
+        self.mempool: list[bytes] = []
 
     @rule(who=people, to=people, amount=amounts, gap=st.sampled_from([0, 0, 1]), last=lasts)
     def offer(self, who: Person, to: Person, amount: int, gap: int, last: int) -> None:
+        self.seen.append(self.next_of(who, to, amount, gap, last))
+        self.submit(self.seen[-1:])
+
+    @rule(who=people, amount=amounts)
+    def ask(self, who: Person, amount: int) -> None:
+        """RPC's `check_tx`: the mempool never holds it, unless it is offered afterwards."""
+        self.seen.append(self.next_of(who, BOB, amount, 0, 1))
+        self.check(self.seen[-1:])
+
+    def next_of(self, who: Person, to: Person, amount: int, gap: int, last: int) -> bytes:
         account, ahead = accounts.load(self.model.state, who.id), self.model.ahead(who.id)
         nonce = account.nonce + len(ahead) + gap
-        self.seen.append(pay(who, to, amount, nonce, self.model.height + last))
-        self.check(self.seen[-1:])
+        return pay(who, to, amount, nonce, self.model.height + last)
 
     @rule(picks=picks)
     def offer_again(self, picks: list[int]) -> None:
         """What was refused, what waits, what a block has carried: in any order, some twice."""
-        self.check([self.seen[pick] for pick in picks if pick < len(self.seen)])
+        self.submit([self.seen[pick] for pick in picks if pick < len(self.seen)])
 
     @rule(picks=picks, who=people, amount=amounts)
     def block(self, picks: list[int], who: Person, amount: int) -> None:
         """Some of what waits, in whatever order, behind one that this node has never seen."""
         nonce = accounts.load(self.model.state, who.id).nonce
         foreign = pay(who, BOB, amount, nonce, self.model.height)
-        txs = [foreign, *(self.model.waiting[at] for at in picks if at < len(self.model.waiting))]
-        self.execute(txs)
+        self.execute([foreign, *(self.mempool[at] for at in picks if at < len(self.mempool))])
 
     @rule()
-    def block_of_all(self) -> None:
-        self.execute(list(self.model.waiting))
+    def own_block(self) -> None:
+        self.execute(self.proposal())
 
-    def check(self, raws: list[bytes]) -> None:
+    def check(self, raws: list[bytes]) -> list[int]:
         at = at_height(self.model.height)
-        outcomes = self.pool.check_many(self.model.state, raws, at)
-        assert [outcome.code for outcome in outcomes] == [self.model.check(raw) for raw in raws]
+        codes = [each.code for each in self.pool.check_many(self.model.state, raws, at)]
+        assert codes == [self.model.check(raw) for raw in raws]
+        return codes
+
+    def submit(self, raws: list[bytes]) -> None:
+        accepted = [raw for raw, code in zip(raws, self.check(raws), strict=True) if code == 0]
+        self.mempool = list(dict.fromkeys([*self.mempool, *accepted]))
+
+    def proposal(self) -> list[bytes]:
+        verified = self.pool.verified
+        return list(proposal.select(self.model.state, self.mempool, 10**6, verified))
 
     def execute(self, txs: list[bytes]) -> None:
         self.model.commit(txs)
         self.pool.commit(txs)
-        left = [raw for raw in self.model.waiting if raw not in txs]
+        left = [raw for raw in self.mempool if raw not in txs]
         at = at_height(self.model.height)
         codes = [self.pool.check(self.model.state, raw, at).code for raw in left]
         assert codes == self.model.recheck(left)
+        self.mempool = list(self.model.waiting)
 
     @invariant()
     def the_same_waits_in_the_same_order(self) -> None:
         assert list(self.pool.verified) == self.model.waiting
 
     @invariant()
-    def whatever_waits_would_pay_in_the_next_block(self) -> None:
-        block = Block(at_height(self.model.height), self.model.waiting)
+    def whatever_is_proposed_pays(self) -> None:
+        block = Block(at_height(self.model.height), self.proposal())
         result = run_block(MACHINE, self.model.state, block, self.pool.recognise(block.txs))
         assert [outcome for outcome in result.outcomes if not outcome.cost_used] == []
         assert result == run_block(MACHINE, self.model.state, block, {})
+
+    @invariant()
+    def nothing_is_left_out_without_need(self) -> None:
+        """Nobody only asked: then all that waits is proposed."""
+        assert self.mempool != self.model.waiting or self.proposal() == self.mempool
 
 
 TestPoolBesideModel = PoolBesideModel.TestCase

@@ -5,10 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_currency.machine import MACHINE
+from abci_currency.txs import transfer
+from abci_currency.txs.transfer import Transfer
 from dchat.kernel import proposal
+from dchat.kernel.ids import Amount
+from dchat.kernel.pool import Pool
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, MemoryState, opened, signed
+from tests.fakes.memory import ALICE, BOB, MemoryState, at_height, opened, signed
 
+PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
 HALF = signed(ALICE, (1,), 0, cost_limit=500_000)
 REST = signed(ALICE, (1,), 1, cost_limit=500_001)
 SMALL = signed(ALICE, (1,), 2, cost_limit=200)
@@ -34,6 +39,18 @@ def test_a_block_takes_transactions_until_its_bytes_are_used_up() -> None:
 
 def test_malformed_transactions_are_passed_over() -> None:
     assert proposal.select(start(), [b"junk", SMALL], 10**6, {}) == (SMALL,)
+
+
+def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() -> None:
+    """RPC's `check_tx` makes nonces count that are in no mempool: what follows would not pay."""
+    pool, state = Pool(MACHINE), opened(MACHINE, alice=5000, bob=5000)
+    asked, behind, whole = signed(ALICE, PAY, 0), signed(ALICE, PAY, 1), signed(BOB, PAY, 0)
+    outcomes = pool.check_many(state, [asked, behind, whole], at_height())
+
+    chosen = proposal.select(state, [behind, whole], 10**6, pool.verified)
+
+    assert [outcome.code for outcome in outcomes] == [0, 0, 0]
+    assert chosen == (whole,)
 
 
 @pytest.mark.parametrize(
