@@ -179,7 +179,8 @@ def test_the_demo_holds_every_step(devnet: Devnet) -> None:
 
 
 def _height(rpc: str) -> int:
-    with urllib.request.urlopen(f"{rpc}/status", timeout=10) as answer:
+    url = f"http://{rpc.removeprefix('http://')}/status"
+    with urllib.request.urlopen(url, timeout=10) as answer:
         return int(json.load(answer)["result"]["sync_info"]["latest_block_height"])
 
 

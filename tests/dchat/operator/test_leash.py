@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -23,8 +23,8 @@ STOP = "import dchat.operator.leash as leash; import sys; leash.watch(sys.stdin.
 
 
 @contextmanager
-def child(program: str) -> Generator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(python(program), stdout=subprocess.PIPE) as process:
+def child(program: str, env: Mapping[str, str] | None = None) -> Generator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(python(program), stdout=subprocess.PIPE, env=env) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
@@ -66,11 +66,7 @@ def test_a_process_that_is_gone_already_is_no_fault() -> None:
 
 def test_what_carries_its_mark_is_stopped_without_having_been_named() -> None:
     program = STOP.replace("0.2)", "0.2, 'mine')")
-    env = {**os.environ, leash_module.MARK: "mine"}
-    with subprocess.Popen(python(SLEEPER), stdout=subprocess.PIPE, env=env) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-
+    with child(SLEEPER, {**os.environ, leash_module.MARK: "mine"}) as process:
         ended = leash([sys.executable, "-c", program], b"")
 
         assert (ended.returncode, process.wait(10)) == (0, -signal.SIGTERM)
