@@ -35,6 +35,8 @@ from tests.e2e.solo import Json, Solo
 
 CHAIN = ChainId("bench-1")
 ACCOUNTS = 200
+ASYNC_TXS = 100_000
+"""What fits into one block tells of a pause, not of a rate; the mempool must hold what is sent."""
 ASYNC_LANES = 4
 ASYNC_BATCH = 100
 """Calls in one HTTP request. Operators have 10; more here keeps the load itself cheap."""
@@ -64,7 +66,7 @@ class Figures:
 def main() -> None:
     """Run all four, print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--async-txs", type=int, default=40_000)
+    parser.add_argument("--async-txs", type=int, default=ASYNC_TXS)
     parser.add_argument("--sync-txs", type=int, default=12_000)
     parser.add_argument("--write-baseline", action="store_true")
     chosen = parser.parse_args()
@@ -106,7 +108,11 @@ def _chain(peer: str, folder: Path) -> Solo:
     )
     p2p, rpc = (Address("127.0.0.1", port) for port in (solo.p2p_port, solo.rpc_port))
     tables = home.settings(home.Node("bench", solo.socket, p2p, rpc, (), 100, TIMES))
-    tables = {**tables, "rpc": {**tables["rpc"], "max_request_batch_size": ASYNC_BATCH}}
+    tables = {
+        **tables,
+        "rpc": {**tables["rpc"], "max_request_batch_size": ASYNC_BATCH},
+        "mempool": {**tables["mempool"], "size": ASYNC_TXS, "cache_size": 2 * ASYNC_TXS},
+    }
     if peer == "kvstore":
         tables = {**tables, "": {**tables[""], "proxy_app": "kvstore"}}
     (solo.home / "config" / "config.toml").write_text(home.as_toml(tables))
