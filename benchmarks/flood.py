@@ -2,9 +2,9 @@
 
     just bench flood [--txs N] [--block-cost N] [--write-baseline]
 
-Each account has a connection and submits its transfers in order with `broadcast_tx_sync`, a batch
-at a time; what is refused because the pool is full is submitted again. Another connection asks for
-an account's record with proof all the while. Nothing that was answered with code 0 may be missing
+Each account has a connection and submits its transfers in order with `broadcast_tx_sync`; what is
+refused because the pool is full is submitted again. Another connection asks for an account's record
+with proof all the while. Nothing that was answered with code 0 may be missing
 from the blocks, no gap between two blocks may exceed 3 s, and 99 of 100 queries must be answered
 within 250 ms; else the exit status is 1. The last line is one JSON object.
 """
@@ -34,8 +34,6 @@ from tests.e2e.solo import Json, Solo
 
 CHAIN = ChainId("flood-1")
 ACCOUNTS = 200
-BATCH = 5
-"""CometBFT hangs up where a whole batch takes longer than 10 s."""
 COST = cost_of(200, transfer.FAMILY.cost)
 """Transfers without memo are a little under 200 bytes."""
 SETTINGS = {
@@ -43,7 +41,6 @@ SETTINGS = {
     "size": "50000",
     "cache_size": "100000",
     "recheck_timeout": '"10s"',
-    "max_request_batch_size": "100",
 }
 ASK_EVERY_S = 0.02
 COUNT_EVERY = 20
@@ -96,7 +93,7 @@ def main() -> None:
 def run(folder: Path, txs: int, block_cost: Cost) -> Figures:
     """Flood a fresh validator of the currency chain with so many transfers."""
     people = [_Person(n.to_bytes(32, "big")) for n in range(1, ACCOUNTS + 1)]
-    clients = [_Client(_calls(people, at, txs // ACCOUNTS)) for at in range(ACCOUNTS)]
+    clients = [_Client(_requests(people, at, txs // ACCOUNTS)) for at in range(ACCOUNTS)]
     solo = Solo(
         folder / "n",
         "abci_currency",
@@ -125,32 +122,31 @@ class _Person:
 class _Client:
     """Submits one account's transfers in order and insists on what there was no room for."""
 
-    calls: list[bytes]
-    """Encoded calls, the next one last."""
+    requests: list[bytes]
+    """The next one last."""
     accepted: list[str] = field(default_factory=list[str])
     turned_away: int = 0
     failures: list[str] = field(default_factory=list[str])
-    _sent: list[bytes] = field(default_factory=list[bytes])
-    _insists: bool = False
+    _sent: bytes = b""
 
     def request(self) -> bytes | None:
-        """A batch, or only the transfer that was turned away: those behind it need its nonce."""
-        count = 1 if self._insists else BATCH
-        self._sent = [self.calls.pop() for _ in range(min(count, len(self.calls)))]
-        return lanes.post_encoded(self._sent) if self._sent else None
+        """The next transfer, or again the one that was turned away."""
+        if not self.requests:
+            return None
+        self._sent = self.requests.pop()
+        return self._sent
 
     def answered(self, body: bytes) -> None:
-        self._insists = False
-        for at, answer in enumerate(lanes.parse(body)):
-            result = answer.get("result", {})
-            if result.get("code") == errors.PoolFull.code:
-                self.turned_away += 1
-                self._insists = True
-                self.calls += reversed(self._sent[at:])
-                return
-            if result.get("code") == 0:
+        """Takes note, and puts back what is to be sent again."""
+        (answer,) = lanes.parse(body)
+        result = answer.get("result", {})
+        match result.get("code"):
+            case 0:
                 self.accepted.append(result["hash"])
-            else:
+            case errors.PoolFull.code:
+                self.turned_away += 1
+                self.requests.append(self._sent)
+            case _:
                 self.failures.append(json.dumps(answer)[:300])
 
 
@@ -230,33 +226,20 @@ def _genesis(people: Sequence[_Person], block_cost: Cost) -> bytes:
     return genesis.SHAPE.encode(genesis.Genesis(rules, allocations))
 
 
-def _calls(people: Sequence[_Person], at: int, count: int) -> list[bytes]:
+def _requests(people: Sequence[_Person], at: int, count: int) -> list[bytes]:
     """One account's transfers to its neighbour, the first one last."""
-    order = transfer.Transfer(people[(at + 1) % len(people)].id, Amount(1))
-    body = transfer.FAMILY.body(order)
-    who = people[at]
-    return [
-        json.dumps(
-            lanes.call(
-                "broadcast_tx_sync",
-                nonce,
-                tx.build(
-                    tx.Envelope(
-                        CHAIN,
-                        who.id,
-                        who.key,
-                        Nonce(nonce),
-                        Amount(COST),
-                        COST,
-                        Height(5_000),
-                        body,
-                    ),
-                    who.seed,
-                ),
-            )
-        ).encode()
-        for nonce in reversed(range(count))
+    who, to = people[at], people[(at + 1) % len(people)]
+    body = transfer.FAMILY.body(transfer.Transfer(to.id, Amount(1)))
+    raws = [
+        tx.build(
+            tx.Envelope(
+                CHAIN, who.id, who.key, Nonce(nonce), Amount(COST), COST, Height(5_000), body
+            ),
+            who.seed,
+        )
+        for nonce in range(count)
     ]
+    return list(reversed(lanes.encode("broadcast_tx_sync", raws, 1)))
 
 
 def _call(method: str, arguments: Json) -> bytes:

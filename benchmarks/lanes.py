@@ -133,12 +133,7 @@ def call(method: str, number: int, raw: bytes) -> dict[str, Any]:
 
 def post(calls: list[dict[str, Any]]) -> bytes:
     """One HTTP request with one call or a batch of them."""
-    return post_encoded([json.dumps(call).encode() for call in calls])
-
-
-def post_encoded(calls: Sequence[bytes]) -> bytes:
-    """One HTTP request with one call or a batch of them, each encoded already."""
-    body = calls[0] if len(calls) == 1 else b"[%s]" % b",".join(calls)
+    body = json.dumps(calls[0] if len(calls) == 1 else calls).encode()
     return (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body)
