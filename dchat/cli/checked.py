@@ -19,7 +19,7 @@ SHOWN_HASH = 16
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was proved ("presence", "absence", "header"), by which header, from which root."""
+    """What was proved ("presence", "absence", "result", "header"), by which header and root."""
 
     kind: str
     block: TrustedBlock

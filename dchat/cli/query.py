@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import trio
@@ -17,13 +18,14 @@ from dchat.cli.asking import (
     Node,
     NotThere,
     Source,
+    Trusting,
     answer,
     asking,
     named,
     show_answer,
 )
 from dchat.cli.chains import Chain, Network, entry_of, with_chain
-from dchat.cli.checked import NoProof, Proof
+from dchat.cli.checked import Checked, NoProof, Proof
 from dchat.cli.show import Json, Value
 from dchat.kernel import accounts, params, supply
 from dchat.kernel.accounts import ACCOUNT_ID, Account, AccountId
@@ -33,6 +35,7 @@ from dchat.kernel.ids import Height, TxHash
 from dchat.node import network as networks
 from dchat.node.chain import MAX_AGE_S, Asking, OpenChain
 from dchat.node.network import ChainEntry
+from dchat.node.outcome import prove_outcome
 from dchat.node.rfc3339 import show_time
 from dchat.node.rpc import Chain as Rpc
 from dchat.node.rpc import Included, NodeUnreachable, connect
@@ -195,15 +198,23 @@ def tx(  # noqa: PLR0913 -- Typer: one parameter per option
     chain: Chain = "currency",
     rpc: Node = None,
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for its block.")] = 1.0,
+    trust: Trusting = False,
+    max_age: MaxAge = MAX_AGE_S,
     as_json: Json = False,
 ) -> None:
-    """Show what became of a transaction, by the node's word."""
+    """Show what became of a transaction: its block and its result are proved by the next header."""
     wanted = _parse_hash(tx_hash)
 
-    async def ask(opened: OpenChain) -> Included:
-        return await opened.rpc.wait_for(wanted, wait_s)
+    async def believe(opened: OpenChain) -> tuple[Included, Checked]:
+        return await opened.rpc.wait_for(wanted, wait_s), NoProof(checked.TRUSTED)
 
-    found = with_chain(entry_of(network, chain), ask, Asking(named(rpc)))
+    async def verify(opened: OpenChain) -> tuple[Included, Checked]:
+        found = await prove_outcome(opened.reader, opened.rpc, wanted, wait_s)
+        proved = checked.proof(opened, found.block, "result")
+        return found.included, replace(proved, note="; its log is the node's word")
+
+    way = believe if trust else verify
+    found, proof = with_chain(entry_of(network, chain), way, Asking(named(rpc), max_age))
     fields: Fields = {
         "hash": found.tx_hash,
         "height": found.height,
@@ -212,7 +223,6 @@ def tx(  # noqa: PLR0913 -- Typer: one parameter per option
         "cost_used": found.cost_used,
         "cost_limit": found.cost_wanted,
     }
-    proof = NoProof("results of transactions come without proof")
     show_answer(fields, proof, as_json=as_json)
 
 

@@ -31,11 +31,15 @@ from dchat.kernel.headers import (
     validator_set,
 )
 from dchat.kernel.ids import ChainId, Height
+from dchat.kernel.inclusion import Path, TxResult
 from dchat.node.rfc3339 import parse_time
 
 KEY_TYPE: Final = "tendermint/PubKeyEd25519"
 PAGE_SIZE: Final = 100
 """Validators in one answer; CometBFT's own bound. More would only fill the asker's memory."""
+
+MAX_RESULTS: Final = 1 << 17
+"""In a block: 10 MiB of transactions of 80 bytes, which is less than any has."""
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}")
 
@@ -76,6 +80,10 @@ def _from_base64(raw: object) -> bytes:
     if isinstance(raw, str):
         return base64.b64decode(raw, validate=True)
     raise ValueError("not base64 text")
+
+
+def _or_none(raw: object) -> object:
+    return [] if raw is None else raw
 
 
 def _or_empty(raw: object) -> object:
@@ -259,6 +267,23 @@ class _TxResult(Answer):
     log: str = ""
     gas_wanted: Int = 0
     gas_used: Int = 0
+    data: Base64 = b""
+
+    def build(self) -> TxResult:
+        return TxResult(self.code, self.data, self.gas_wanted, self.gas_used)
+
+
+class _Path(Answer):
+    total: Int = 0
+    index: Int = 0
+    aunts: list[Base64] = []
+
+    def build(self) -> Path:
+        return Path(self.index, self.total, tuple(self.aunts))
+
+
+class _TxProof(Answer):
+    proof: _Path = _Path()
 
 
 class TxAnswer(Answer):
@@ -267,6 +292,19 @@ class TxAnswer(Answer):
     hash: Hex
     height: Int
     tx_result: _TxResult
+    proof: _TxProof = _TxProof()
+
+
+class ResultsAnswer(Answer):
+    """Answer to `block_results`; events are passed over."""
+
+    txs_results: Annotated[
+        list[_TxResult], Field(max_length=MAX_RESULTS), BeforeValidator(_or_none)
+    ] = []
+
+    def build(self) -> tuple[TxResult, ...]:
+        """Return what consensus hashes of the results."""
+        return tuple(result.build() for result in self.txs_results)
 
 
 class _ProofOp(Answer):

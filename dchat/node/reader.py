@@ -211,7 +211,7 @@ class ChainReader:
             block = await self._latest(at_least, timeout_s)
             return await self._read_at(block, key)
 
-        return await self._with_any_node(attempt)
+        return await self.with_any_node(attempt)
 
     async def read_at(self, block: TrustedBlock, key: bytes) -> VerifiedValue:
         """Return the value at key under a header of this reader.
@@ -219,7 +219,7 @@ class ChainReader:
         Raises: InvalidHeader for the first one, and as read().
         """
         _refuse_first(block)
-        return await self._with_any_node(lambda: self._read_at(block, key))
+        return await self.with_any_node(lambda: self._read_at(block, key))
 
     async def list_at(self, block: TrustedBlock, listing: Listing) -> VerifiedPage:
         """Return the next page of a listing under a header of this reader.
@@ -227,14 +227,14 @@ class ChainReader:
         Raises: InvalidHeader for the first one, and as read().
         """
         _refuse_first(block)
-        return await self._with_any_node(lambda: self._list_at(block, listing))
+        return await self.with_any_node(lambda: self._list_at(block, listing))
 
     async def latest(self, at_least: Height = _START, timeout_s: float = WAIT_S) -> TrustedBlock:
         """Return the newest header, verified, whose state is `at_least` or later.
 
         Raises: as read().
         """
-        return await self._with_any_node(lambda: self._latest(at_least, timeout_s))
+        return await self.with_any_node(lambda: self._latest(at_least, timeout_s))
 
     async def state_at(self, height: Height, timeout_s: float = WAIT_S) -> TrustedBlock:
         """Return the header that proves the state after the block at height.
@@ -263,12 +263,13 @@ class ChainReader:
                 return begun.trusted
             return await self._follow(begun.trusted, height)
 
-        return await self._with_any_node(attempt)
+        return await self.with_any_node(attempt)
 
-    async def _with_any_node(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask one node after the other, leaving each that sends what does not verify.
+    async def with_any_node(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what ask returns, at one node after the other while it raises ProtocolError.
 
         All of the list, so that a few bad ones stop nobody: MIN_ATTEMPTS to MAX_ATTEMPTS of them.
+        Raises: as read(), and what else ask raises.
         """
         reason: DchatError | None = None
         tried: list[str] = []

@@ -22,12 +22,15 @@ import trio
 from dchat.kernel.errors import OperatorError, RemoteProtocolError
 from dchat.kernel.headers import MAX_VALIDATORS, ValidatorSet
 from dchat.kernel.ids import ChainId, Height, TxHash
+from dchat.kernel.inclusion import Path, TxResult
 from dchat.kernel.light import LightBlock
 from dchat.kernel.tx import tx_hash as hash_tx
 from dchat.node import answers
 from dchat.node.answers import PAGE_SIZE, Answer, MalformedAnswer
 
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+MAX_RESULTS_BYTES: Final = 32 * 1024 * 1024
+"""Of a block's results with their events: 10,000 transfers take 7 MiB."""
 CALL_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.2
 MAX_REASON: Final = 500
@@ -98,6 +101,14 @@ class Included:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """Where a node says a transaction is, and the path that shall prove it."""
+
+    included: Included
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Queried:
     """The application's answer, unverified; `proofs` holds (type, bytes) pairs."""
 
@@ -132,6 +143,14 @@ class Chain(Protocol):
 
     async def light_block(self, height: Height) -> LightBlock:
         """Return an unverified block. Raises: InvalidHeader, and as status()."""
+        ...
+
+    async def results(self, height: Height) -> tuple[TxResult, ...]:
+        """Return what the transactions of a block did, unverified. Raises: as status()."""
+        ...
+
+    async def find(self, tx_hash: TxHash) -> Found | None:
+        """Return where a transaction is, None if the node knows of none. Raises: as status()."""
         ...
 
     async def broadcast_sync(self, raw: bytes) -> Submitted:
@@ -229,6 +248,13 @@ class RpcClient:
         following = own if same else await self._validators(Height(height + 1))
         return LightBlock(header, commit, own, following)
 
+    async def results(self, height: Height) -> tuple[TxResult, ...]:
+        """Return what the transactions of a block did, unverified. Raises: as status()."""
+        params = {"height": str(height)}
+        model = answers.Result[answers.ResultsAnswer]
+        said = await self._call("block_results", params, model, MAX_RESULTS_BYTES)
+        return said.result.build()
+
     async def broadcast_sync(self, raw: bytes) -> Submitted:
         """Hand a transaction to the node's pool; one it has already counts as accepted.
 
@@ -249,9 +275,9 @@ class RpcClient:
         """Return once the transaction is in a block. Raises: NotIncluded, and as status()."""
         with trio.move_on_after(timeout_s):
             while True:
-                found = await self._find(tx_hash)
+                found = await self.find(tx_hash)
                 if found is not None:
-                    return found
+                    return found.included
                 await trio.sleep(POLL_S)
         raise NotIncluded(f"transaction {tx_hash.hex()} is in no block after {timeout_s:g} s")
 
@@ -273,8 +299,9 @@ class RpcClient:
             proofs=tuple((op.type, op.data) for op in response.proof_ops.ops),
         )
 
-    async def _find(self, tx_hash: TxHash) -> Included | None:
-        params = {"hash": base64.b64encode(tx_hash).decode()}
+    async def find(self, tx_hash: TxHash) -> Found | None:
+        """Return where a transaction is, None if the node knows of none. Raises: as status()."""
+        params: dict[str, Param] = {"hash": base64.b64encode(tx_hash).decode(), "prove": True}
         try:
             said = (await self._call("tx", params, answers.Result[answers.TxAnswer])).result
         except RpcRefused as refused:
@@ -284,7 +311,7 @@ class RpcClient:
         if said.hash != tx_hash:
             raise MalformedAnswer("the node answered with another transaction")
         did = said.tx_result
-        return Included(
+        included = Included(
             tx_hash,
             Height(said.height),
             did.code,
@@ -292,6 +319,7 @@ class RpcClient:
             did.gas_used,
             did.gas_wanted,
         )
+        return Found(included, said.proof.proof.build())
 
     async def _validators(self, height: Height) -> ValidatorSet:
         """Return the whole set at height; the pages are bounded by the largest set allowed."""
@@ -305,13 +333,17 @@ class RpcClient:
         return answers.build_validator_set(tuple(pages))
 
     async def _call(
-        self, method: str, params: Mapping[str, Param], model: type[answers.Result[Model]]
+        self,
+        method: str,
+        params: Mapping[str, Param],
+        model: type[answers.Result[Model]],
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> answers.Result[Model]:
         """Ask the node in use, and the others in turn where it gives no usable answer."""
         faults: list[str] = []
         for _ in self._urls:
             try:
-                body = await self._post(method, params)
+                body = await self._post(method, params, max_bytes)
                 failed = answers.parse(_Failed, body)
                 if failed.error is None:
                     return answers.parse(model, body)
@@ -323,7 +355,7 @@ class RpcClient:
                 raise RpcRefused(method, failed.error.code, reason)
         raise NodeUnreachable(f"no node answered {method}: {'; '.join(faults)}")
 
-    async def _post(self, method: str, params: Mapping[str, Param]) -> bytes:
+    async def _post(self, method: str, params: Mapping[str, Param], max_bytes: int) -> bytes:
         """Return the raw answer. Raises: TooSlowError, httpx.HTTPError, MalformedAnswer."""
         question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)}
         body = bytearray()
@@ -336,12 +368,12 @@ class RpcClient:
             )
             async with aclosing(await self._http.send(request, stream=True)) as response:
                 async for chunk in response.aiter_raw():
-                    if len(body) + len(chunk) <= MAX_ANSWER_BYTES:
+                    if len(body) + len(chunk) <= max_bytes:
                         body += chunk
                     else:
                         enough.cancel()  # unwinds httpx from the inside; leaving early would leak
         if enough.cancel_called:
-            raise MalformedAnswer(f"an answer over {MAX_ANSWER_BYTES} bytes")
+            raise MalformedAnswer(f"an answer over {max_bytes} bytes")
         return bytes(body)
 
 

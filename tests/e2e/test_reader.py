@@ -119,6 +119,7 @@ def test_payment_is_included_and_its_effect_proved(net: Net, dchat: Dchat) -> No
     assert paid["checked"]["state_after_block"] >= paid["height"]
     seen = read_json(dchat("query", "tx", paid["hash"], "--network", net.file, "--json"))
     assert (seen["height"], seen["code"]) == (paid["height"], 0)
+    assert (seen["checked"]["proof"], seen["checked"]["header"]) == ("result", paid["height"] + 1)
 
 
 def test_overdraft_is_refused_with_name_number_and_hint(net: Net, dchat: Dchat) -> None:

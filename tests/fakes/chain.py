@@ -62,6 +62,9 @@ class FakeChain:
     app_hashes: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
     chain_id: ChainId = CHAIN
     genesis_ns: int = GENESIS_NS
+    data_hashes: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
+    """Of blocks with transactions; the header after each of them names it."""
+    results_hashes: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
 
     def at(self, height: int) -> tuple[Signer, ...]:
         """Return who validates at height."""
@@ -86,17 +89,22 @@ class FakeChain:
             chain_id=self.chain_id,
             height=Height(height),
             time_ns=self.time_ns(height),
-            last_block_id=NO_BLOCK,
+            last_block_id=self._before(height),
             last_commit_hash=b"",
-            data_hash=b"",
+            data_hash=self.data_hashes.get(height, b""),
             validators_hash=validators_hash(own),
             next_validators_hash=validators_hash(following),
             consensus_hash=bytes(32),
             app_hash=self.app_hashes.get(height, bytes(32)),
-            last_results_hash=b"",
+            last_results_hash=self.results_hashes.get(height, b""),
             evidence_hash=b"",
             proposer_address=own.addresses[0],
         )
+
+    def _before(self, height: int) -> BlockId:
+        if height - 1 not in self.data_hashes:
+            return NO_BLOCK
+        return BlockId(header_hash(self.header(height - 1)), 1, bytes(32))
 
     def block(self, height: int, voters: Sequence[Signer] | None = None) -> LightBlock:
         """Return the block at height, signed by `voters`, by everybody unless given."""

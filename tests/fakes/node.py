@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from dchat.kernel.ids import EpochMs, Height, TxHash
+from dchat.kernel.inclusion import TxResult
 from dchat.kernel.light import LightBlock, TrustRoot
 from dchat.kernel.merkle import tree
 from dchat.kernel.merkle.proof import PROOF_TYPE, prove
 from dchat.kernel.queries import LISTING, PAGE, page
 from dchat.kernel.tx import tx_hash
-from dchat.node.rpc import Included, Queried, Question, RpcRefused, Status, Submitted
+from dchat.node.rpc import Found, Included, Queried, Question, RpcRefused, Status, Submitted
 from tests.fakes.chain import FakeChain, Signer
 from tests.fakes.memory import MemoryState
 
@@ -47,6 +48,8 @@ class FakeNode:
     asked: list[str] = field(default_factory=list[str])
     left: int = 0
     url: str = "fake"
+    found: Found | None = None
+    done: tuple[TxResult, ...] = ()
 
     def __post_init__(self) -> None:
         self.pages: dict[int, dict[bytes, bytes]] = {}
@@ -76,6 +79,16 @@ class FakeNode:
         if height > self.height:
             raise RpcRefused("commit", -32603, "height must not be above the latest")
         return self.chain.block(height)
+
+    async def find(self, tx_hash: TxHash) -> Found | None:
+        await trio.lowlevel.checkpoint()
+        self.asked.append("find")
+        return self.found
+
+    async def results(self, height: Height) -> tuple[TxResult, ...]:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(f"results {height}")
+        return self.done
 
     async def broadcast_sync(self, raw: bytes) -> Submitted:
         await trio.lowlevel.checkpoint()

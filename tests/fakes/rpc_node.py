@@ -6,14 +6,15 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from dchat.kernel.headers import BlockId, Commit, Header, ValidatorSet
+from dchat.kernel.headers import BlockId, Commit, Header, ValidatorSet, merkle_root
 from dchat.kernel.machine import Machine
 from dchat.node.app import Node
 from dchat.node.network import ChainEntry
@@ -50,6 +51,7 @@ class RpcNode:
         self.app = Node(self.machine, self.storage)
         self.consensus = Consensus(self.app)
         self.consensus.init()
+        self.blocks: dict[int, tuple[tuple[bytes, ...], list[pb.ExecTxResult]]] = {}
 
     @property
     def height(self) -> int:
@@ -57,9 +59,20 @@ class RpcNode:
 
     def block(self, *txs: bytes) -> None:
         """Make a block; its app hash stands in the header of the next one."""
-        app_hash = self.consensus.block(*txs).app_hash
-        hashes = {**self.headers.app_hashes, self.storage.height + 1: app_hash}
-        self.headers = replace(self.headers, app_hashes=hashes)
+        done = self.consensus.block(*txs)
+        height, headers = self.storage.height, self.headers
+        self.blocks[height] = txs, list(done.tx_results)
+        self.headers = replace(
+            headers, app_hashes={**headers.app_hashes, height + 1: done.app_hash}
+        )
+        if txs:
+            leaves = [sha256(tx).digest() for tx in txs]
+            hashed = merkle_root([_hashed(each) for each in done.tx_results])
+            self.headers = replace(
+                self.headers,
+                data_hashes={**headers.data_hashes, height: merkle_root(leaves)},
+                results_hashes={**headers.results_hashes, height + 1: hashed},
+            )
 
     def entry(self, *urls: str) -> ChainEntry:
         """What a network file says of the chain."""
@@ -71,7 +84,11 @@ class RpcNode:
             return self._status()
         if method == "abci_query":
             return self._query(params)
+        if method == "tx":
+            return self._tx(base64.b64decode(params["hash"]))
         height = int(params["height"])
+        if method == "block_results":
+            return {"txs_results": [_result(each) for each in self.blocks[height][1]] or None}
         if method not in {"commit", "validators"} or height > self.height + (method != "commit"):
             raise LookupError(f"height {height} must be less than or equal to {self.height}")
         block = self.headers.block(height)
@@ -89,6 +106,22 @@ class RpcNode:
                 "catching_up": False,
             },
         }
+
+    def _tx(self, wanted: bytes) -> Json:
+        for height, (txs, results) in self.blocks.items():
+            for index, tx in enumerate(txs):
+                if sha256(tx).digest() == wanted:
+                    aunts = [
+                        _b64(aunt) for aunt in path([sha256(each).digest() for each in txs], index)
+                    ]
+                    proof = {"total": str(len(txs)), "index": str(index), "aunts": aunts}
+                    return {
+                        "hash": wanted.hex().upper(),
+                        "height": str(height),
+                        "tx_result": _result(results[index]),
+                        "proof": {"proof": proof},
+                    }
+        raise LookupError(f"tx ({wanted.hex().upper()}) not found")
 
     def _query(self, params: Json) -> Json:
         said = self.app.query(
@@ -138,6 +171,29 @@ def serving(node: RpcNode) -> Generator[str]:
         thread.join()
         server.server_close()
         node.storage.close()
+
+
+def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the hashes that lead from a leaf to the root of an RFC 6962 tree, lowest first."""
+    if len(leaves) == 1:
+        return []
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    left, right = leaves[:split], leaves[split:]
+    if index < split:
+        return [*path(left, index), merkle_root(right)]
+    return [*path(right, index - split), merkle_root(left)]
+
+
+def _hashed(result: pb.ExecTxResult) -> bytes:
+    """What CometBFT hashes of a result, by the generated messages."""
+    return pb.ExecTxResult(
+        code=result.code, data=result.data, gas_wanted=result.gas_wanted, gas_used=result.gas_used
+    ).SerializeToString()
+
+
+def _result(result: pb.ExecTxResult) -> Json:
+    gas = {"gas_wanted": str(result.gas_wanted), "gas_used": str(result.gas_used)}
+    return {"code": result.code, "data": _b64(result.data), "log": result.log, **gas}
 
 
 def _header(header: Header) -> Json:

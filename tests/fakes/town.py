@@ -24,6 +24,7 @@ from dchat.client.office import Office
 from dchat.client.store import Store
 from dchat.kernel import genesis, params
 from dchat.kernel.ids import Amount, ChainId, EpochMs, Height, TxHash
+from dchat.kernel.inclusion import TxResult
 from dchat.kernel.light import LightBlock
 from dchat.kernel.machine import Block, BlockContext, Machine, run_block
 from dchat.kernel.merkle import tree
@@ -36,7 +37,7 @@ from dchat.node.follow import Trust
 from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry
 from dchat.node.reader import ChainReader, MemoryTrustStore
-from dchat.node.rpc import Included, NodeUnreachable, Queried, Question, Status, Submitted
+from dchat.node.rpc import Found, Included, NodeUnreachable, Queried, Question, Status, Submitted
 from relay.core.desk import Desk
 from relay.core.limits import Limits
 from relay.core.queue import Queue
@@ -141,6 +142,14 @@ class FakeConsensus:
     async def wait_for(self, tx_hash: TxHash, timeout_s: float) -> Included:
         await self._answer()
         return self.outcomes[tx_hash]
+
+    async def find(self, tx_hash: TxHash) -> Found | None:
+        await self._answer()
+        return None
+
+    async def results(self, height: Height) -> tuple[TxResult, ...]:
+        await self._answer()
+        return ()
 
     async def abci_query(self, question: Question) -> Queried:
         await self._answer()

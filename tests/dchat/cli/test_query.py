@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from dchat.kernel import accounts
 from dchat.node import network
-from tests.dchat.cli.nodes import ALICES, BOBS, CAROLS, Dchat, Nodes, running
+from tests.dchat.cli.nodes import ALICES, BOBS, CAROLS, Dchat, Nodes, pay, running
 from tests.dchat.node.test_network import network as network_of
 from tests.fakes.memory import BOB
 
@@ -278,3 +279,42 @@ def test_status_shows_every_node_of_the_file(nodes: Nodes, dchat: Dchat) -> None
         ("chat", nodes.urls["chat"], 4, "in step"),
         ("currency", nodes.urls["right"], 4, "in step"),
     ]
+
+
+PAID = sha256(pay(0, 5)).hexdigest()
+
+
+def test_a_transaction_is_shown_with_its_result_proved(nodes: Nodes, dchat: Dchat) -> None:
+    ran = dchat("query", "tx", PAID, "--network", nodes.file)
+
+    assert (ran.code, nodes.masked(ran.err)) == (
+        0,
+        "checked: result proved by header 3 of test-1 (HASH…, TIME), signed by 30 of 40 at least,"
+        " from the root of trust at height 1; no other node compared; its log is the node's word\n",
+    )
+    assert ran.out.splitlines()[1:3] == ["height:     2", "code:       0"]
+
+
+def test_a_node_that_shows_another_transactions_result_is_refused(
+    nodes: Nodes, dchat: Dchat
+) -> None:
+    other = sha256(pay(0, 6)).hexdigest()
+
+    ran = dchat("query", "tx", other, "--network", nodes.file, "--rpc", nodes.urls["wrong"])
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "the transaction is not proved" in ran.err
+
+
+def test_a_transactions_result_can_be_had_on_a_nodes_word(nodes: Nodes, dchat: Dchat) -> None:
+    ran = dchat("query", "tx", PAID, "--network", nodes.file, "--trust", "--json")
+
+    said = json.loads(ran.out)
+    assert (said["height"], said["code"], said["checked"]["proof"]) == (2, 0, "none")
+
+
+def test_a_transaction_that_nobody_knows_is_told(nodes: Nodes, dchat: Dchat) -> None:
+    ran = dchat("query", "tx", "ab" * 32, "--network", nodes.file, "--wait-s", "0")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "is in no block" in ran.err

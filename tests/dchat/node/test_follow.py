@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from dchat.kernel.headers import InvalidHeader
 from dchat.kernel.ids import Height
 from dchat.kernel.light import Expired, LightBlock
 from dchat.kernel.wire import NS_PER_SECOND
-from dchat.node.follow import Follower, Trust
+from dchat.node.follow import Follower, TooSlow, Trust
 from tests.fakes.chain import FakeChain, Signer
 from tests.fakes.node import ANN, FakeNode, HandClock
 
@@ -33,7 +34,24 @@ def test_a_set_that_changed_too_much_is_followed_by_halves() -> None:
         return followed.block
 
     assert trio.run(main).header.height == 50
-    assert node.asked[:4] == ["block 1", "block 50", "block 25", "block 13"]
+    assert node.asked == [f"block {height}" for height in (1, 50, 25, 13, 19)]
+
+
+def test_a_node_that_leads_from_step_to_step_for_ever_is_told_to_be_too_slow() -> None:
+    class Crawling(FakeNode):
+        async def light_block(self, height: Height) -> LightBlock:
+            await trio.sleep(9.9)
+            return await super().light_block(height)
+
+    node = Crawling({}, 50, FakeChain((ANN,), sets={20: OTHERS}))
+    found = follower(node, 51)
+
+    async def main() -> None:
+        begun = await found.begin(node)
+        await found.follow(node, begun.trusted, Height(50))
+
+    with pytest.raises(TooSlow, match="no header verified within 20 s"):
+        trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 def test_a_block_of_another_height_than_asked_for_is_refused() -> None:

@@ -187,15 +187,6 @@ def test_a_node_that_answers_as_slowly_as_it_may_is_left_for_another() -> None:
     assert took_s < 2 * FOLLOW_S
 
 
-def test_a_node_that_leads_from_step_to_step_for_ever_is_left_for_another() -> None:
-    node = Crawling(STATES, 50, FakeChain((ANN,), sets={20: STRANGERS}))
-    node.liars = 1
-
-    found = trio.run(make_reader(node).header, Height(40), clock=MockClock(autojump_threshold=0))
-
-    assert (found.height, node.left) == (40, 1)
-
-
 def test_state_of_another_height_is_refused() -> None:
     class Stale(FakeNode):
         async def abci_query(self, question: Question) -> Queried:
@@ -203,15 +194,6 @@ def test_state_of_another_height_is_refused() -> None:
 
     with pytest.raises(NodeMisled, match="leads to root"):
         read(Stale({**STATES, 40: {KEY: b"stale"}}, 50))
-
-
-def test_block_of_another_height_than_asked_for_is_refused() -> None:
-    class Elsewhere(FakeNode):
-        async def light_block(self, height: Height) -> LightBlock:
-            return await super().light_block(Height(max(1, height - 1)))
-
-    with pytest.raises(NodeMisled, match="asked for height 50, got 49"):
-        read(Elsewhere(STATES, 50))
 
 
 def test_a_node_that_forges_the_future_is_left_for_the_next() -> None:
@@ -236,7 +218,6 @@ def test_node_of_another_chain_is_refused() -> None:
 
 
 def test_chain_of_other_validators_is_refused() -> None:
-    reader = make_reader(FakeNode(STATES, 50))
     forged = FakeNode(STATES, 50, FakeChain(STRANGERS))
     reader = ChainReader(
         forged,
@@ -247,17 +228,6 @@ def test_chain_of_other_validators_is_refused() -> None:
 
     with pytest.raises(NodeMisled, match="validators differ from the root"):
         trio.run(reader.read, KEY)
-
-
-def test_set_that_changed_too_much_is_followed_by_halves() -> None:
-    node = FakeNode(STATES, 50, FakeChain((ANN,), sets={20: STRANGERS}))
-
-    found = read(node)
-
-    assert found.value == b"value"
-    assert [name for name in node.asked if name.startswith("block")] == [
-        f"block {height}" for height in (1, 50, 25, 13, 19)
-    ]
 
 
 def test_root_of_trust_beyond_its_period_is_told_with_what_to_do() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.headers import header_hash
 from dchat.kernel.ids import Height
+from dchat.kernel.inclusion import NotProved, TxResult
 from dchat.kernel.tx import tx_hash
 from dchat.node import rpc
 from dchat.node.answers import MalformedAnswer
@@ -97,6 +98,10 @@ async def query(client: RpcClient) -> object:
 
 async def wait(client: RpcClient) -> object:
     return await client.wait_for(tx_hash(RAW), 5)
+
+
+async def results(client: RpcClient) -> object:
+    return await client.results(Height(71))
 
 
 async def submit(client: RpcClient) -> object:
@@ -414,3 +419,24 @@ def test_long_reason_of_a_refusal_is_cut() -> None:
         use(Server(lambda host, question: failed(LONG)), status)
 
     assert len(caught.value.reason) == 500
+
+
+def test_results_of_a_block_are_those_that_consensus_hashes() -> None:
+    done = {"code": 21, "data": "AQI=", "log": "no", "gas_wanted": "70", "gas_used": "66"}
+
+    said = use(answering({"height": "71", "txs_results": [done], "app_hash": "x"}), results)
+
+    assert said == (TxResult(21, b"\1\2", 70, 66),)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"txs_results": None}, {"txs_results": []}])
+def test_a_block_without_transactions_has_no_results(nothing: Json) -> None:
+    assert use(answering(nothing), results) == ()
+
+
+@pytest.mark.parametrize("field", ["code", "gas_wanted", "gas_used"])
+def test_a_result_that_would_be_hashed_as_another_is_refused(field: str) -> None:
+    done = {"code": 0, "gas_wanted": 0, "gas_used": 0, field: 2**64 + 5}
+
+    with pytest.raises(NotProved):
+        use(answering({"txs_results": [done]}), results)
