@@ -272,12 +272,19 @@ def _json(content: object) -> bytes:
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    """Put content at path in one step, so that a kill leaves the old file or the new one."""
+    """Put content at path in one step, so that a kill leaves the old file or the new one.
+
+    Raises: OSError with the path, which a write on a full disk does not tell by itself.
+    """
     fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        fresh.unlink(missing_ok=True)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as fault:
+        fresh.unlink(missing_ok=True)
+        raise OSError(fault.errno, fault.strerror, str(path)) from fault

@@ -1,8 +1,12 @@
-"""A child's output on disk: appended as it comes, never more than a bounded number of bytes."""
+"""A child's output on disk: appended as it comes, never more than a bounded number of bytes.
+
+What a full disk does not take is left out: the log must not end what it tells about.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -22,23 +26,24 @@ class LogFile:
         self._size = self._file.tell()
 
     def write(self, line: bytes) -> None:
-        """Append one line, given without its end."""
-        if self._size + len(line) + 1 > self._max_bytes:
-            self._turn_over()
-        self._size += self._file.write(line + b"\n")
+        """Append one line, given without its end, or what of it the disk takes."""
+        with suppress(OSError):
+            if self._size + len(line) + 1 > self._max_bytes:
+                self._turn_over()
+            self._size += self._file.write(line + b"\n")
 
     def close(self) -> None:
         """Release the file; write nothing after."""
         self._file.close()
 
     def _turn_over(self) -> None:
-        self._file.close()
         for number in range(self._kept, 0, -1):
             older = _numbered(self._path, number - 1)
             if older.exists():
                 older.replace(_numbered(self._path, number))
-        self._file = _append(self._path)
-        self._size = 0
+        fresh = _append(self._path)
+        self._file.close()
+        self._file, self._size = fresh, 0
 
 
 def _numbered(path: Path, number: int) -> Path:
