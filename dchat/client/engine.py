@@ -47,7 +47,7 @@ from dchat.node.chain import open_chain
 from dchat.node.clock import Clock, SystemClock
 from dchat.node.identity import Identity
 from dchat.node.network import NetworkFile
-from dchat.node.rpc import Included
+from dchat.node.rpc import ChainUnavailable, Included
 from relay.net.address import Address
 from relay.net.fence import lone_error
 from relay.net.host import open_host
@@ -121,10 +121,18 @@ class Client:
     async def register(self, handle: str) -> Contact:
         """Return our own entry once the chain proves it; nothing happens if it is there already.
 
+        While the chain cannot be asked, an entry that it proved before will do: a chain that stands
+        still keeps nobody from their messages.
         Raises: AlreadyKnownAs, node.chain.Refused, OperatorError, RemoteProtocolError.
         """
         async with self._steward_turn:
-            known = await self.handle()
+            try:
+                known = await self.handle()
+            except ChainUnavailable:
+                ours = await self._office.do(self._office.store.contact, self.me)
+                if ours is None or ours.handle != handle:
+                    raise
+                return ours
             if known is None:
                 await self._register(handle)
             elif known != handle:
@@ -229,13 +237,21 @@ class Client:
         return prekeys.commitment(kept.bundle)
 
     async def _keep_published(self) -> None:
-        """Keep the chain's entry in step with this device and its relays, until cancelled."""
+        """Keep the chain's entry in step with this device and its relays, until cancelled.
+
+        What keeps us from it is told once, until it works again or something else does.
+        """
+        told: type[Exception] | None = None
         while True:
             try:
                 await self._publish_changes()
+                told = None
                 await trio.sleep(STEWARD_S)
             except (OperatorError, RemoteProtocolError) as fault:
-                self._office.hub.tell(Noticed(f"our entry on chain is not up to date: {fault}"))
+                if type(fault) is not told:
+                    what = f"our entry on chain may not be up to date: {fault}; trying again"
+                    self._office.hub.tell(Noticed(what))
+                told = type(fault)
                 await trio.sleep(STEWARD_RETRY_S)
 
     async def _publish_changes(self) -> None:

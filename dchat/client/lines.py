@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import trio
 
 from dchat.client.core import wording
+from dchat.client.core.contact import Contact
 from dchat.client.core.conversation import Delivery
 from dchat.client.core.wording import (
     Command,
@@ -47,6 +48,7 @@ from dchat.kernel.accounts import show_account
 from dchat.kernel.amounts import show_amount
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.ids import EpochMs
+from dchat.node.rpc import ChainUnavailable
 
 GOODBYE_S: Final = 10.0
 """How long leaving waits for queued messages to reach a relay."""
@@ -146,15 +148,26 @@ class LineMode:
         await self._show_state(message_id)
 
     async def _open_conversation(self, handle: str, text: str) -> None:
-        contact, block = await self._client.look_up_with_proof(handle)
+        contact, proof = await self._look_up(handle)
         self._open = contact.handle
-        self._screen.show(
-            f"{contact.handle} is {show_account(contact.id)}, proved by block {block.height}"
-            f" ({block.signed_power} of {block.total_power} power)"
-        )
+        self._screen.show(f"{contact.handle} is {show_account(contact.id)}, {proof}")
         self._screen.ask(f"{contact.handle}> ")
         if text:
             await self._say(text)
+
+    async def _look_up(self, handle: str) -> tuple[Contact, str]:
+        """Return whom the handle names and what proves it: what did so before, without a chain."""
+        try:
+            contact, block = await self._client.look_up_with_proof(handle)
+        except ChainUnavailable as fault:
+            for known in await self._client.contacts():
+                if known.handle == handle:
+                    height = known.verified_height
+                    return known, f"proved by the state after block {height}, not anew: {fault}"
+            raise
+        return contact, (
+            f"proved by block {block.height} ({block.signed_power} of {block.total_power} power)"
+        )
 
     async def _pay(self, order: Pay) -> None:
         self._screen.show(f"paying {show_amount(order.amount)} DCHAT to {visible(order.handle)} …")

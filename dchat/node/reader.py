@@ -39,7 +39,7 @@ from dchat.kernel.merkle.proof import verify as verify_proof
 from dchat.kernel.queries import LISTING, PAGE, Listing, Page, QueryCode, check_page
 from dchat.node.clock import Clock
 from dchat.node.follow import Follower, Trust
-from dchat.node.rpc import POLL_S, Chain, Queried, Question
+from dchat.node.rpc import POLL_S, Chain, ChainUnavailable, Queried, Question
 from dchat.node.witness import Comparison, Witnessed
 
 MIN_ATTEMPTS: Final = 3
@@ -53,30 +53,30 @@ _START: Final = Height(0)
 T = TypeVar("T")
 
 
-class TrustExpired(OperatorError):
+class TrustExpired(ChainUnavailable):
     """The root of trust, or the last header verified from it, is beyond the trusting period."""
 
     hint = "get a newer network file from a source you trust; old validators may have sold keys"
 
 
-class ClockBehind(OperatorError):
+class ClockBehind(ChainUnavailable):
     """A header is ahead of this machine's clock by more than the drift allowed."""
 
     hint = "set this machine's clock, then try again"
 
 
-class NoNewBlock(OperatorError):
+class NoNewBlock(ChainUnavailable):
     """The chain made no block with the wanted state before the deadline."""
 
     hint = "check that the chain makes blocks; a proof waits for the next one"
 
 
-class StaleChain(OperatorError):
+class StaleChain(ChainUnavailable):
     """The newest header that any node shows is too old. Attributes: height, age_s."""
 
     hint = (
         "the chain stands still, its nodes withhold new blocks, or this machine's clock is ahead:"
-        " name other nodes, or read old state on purpose with --max-age 0"
+        " name other nodes, or read old state on purpose with `dchat query … --max-age 0`"
     )
 
     def __init__(self, chain_id: str, height: int, age_s: int) -> None:
@@ -106,7 +106,7 @@ class HeightNotKept(OperatorError):
     )
 
 
-class NodeMisled(OperatorError):
+class NodeMisled(ChainUnavailable):
     """No node of the list sent an answer that verifies; the message has the last reason."""
 
     hint = "the node is faulty or of another network: name other nodes in the network file"

@@ -48,7 +48,11 @@ Param = str | int | bool
 Model = TypeVar("Model", bound=Answer)
 
 
-class NodeUnreachable(OperatorError):
+class ChainUnavailable(OperatorError):
+    """The chain tells nothing new for now; what it proved before still holds."""
+
+
+class NodeUnreachable(ChainUnavailable):
     """No node of the list gave an answer in time."""
 
     hint = "check that the node runs and that the network file's `rpc` addresses are right"

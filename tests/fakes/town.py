@@ -80,6 +80,7 @@ class FakeConsensus:
     def __init__(self, rules: Machine, chain_id: str, people: Sequence[Identity]) -> None:
         self.rules = rules
         self.is_up = True
+        self.refused = 0
         self.is_unproved = False
         self.chain = FakeChain((Signer("ann"),), chain_id=ChainId(chain_id))
         self.outcomes: dict[TxHash, Included] = {}
@@ -161,6 +162,7 @@ class FakeConsensus:
     async def _answer(self) -> None:
         await trio.lowlevel.checkpoint()
         if not self.is_up:
+            self.refused += 1
             raise NodeUnreachable("the test has taken the node down")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import trio
 
 from dchat.client.core.contact import Contact
-from dchat.client.core.conversation import Fault
+from dchat.client.core.conversation import Delivery, Fault
 from dchat.client.events import (
     Delayed,
     Event,
@@ -20,7 +20,7 @@ from dchat.client.events import (
 from dchat.client.lines import LineMode
 from dchat.client.store import Letter
 from dchat.kernel.ids import AccountId, EpochMs, Height
-from tests.fakes.talks import pair
+from tests.fakes.talks import pair, tell
 from tests.fakes.town import TownStage, in_town
 
 BOB = Contact(AccountId(b"b" * 32), "bob", b"k" * 32, b"i" * 32, (), b"h" * 32, Height(7))
@@ -71,6 +71,40 @@ def typed(tmp_path: Path, *steps: tuple[str, str]) -> list[str]:
 
     in_town(scene, tmp_path)
     return paper.shown
+
+
+def typed_without_chain(tmp_path: Path, *steps: tuple[str, str]) -> list[str]:
+    """Return what Alice, who has written to Bob, sees who types this without the chat chain."""
+    paper = Paper()
+
+    async def scene(stage: TownStage) -> None:
+        async with pair(stage) as (alice, _bob):
+            await tell(alice, "bob", "before", Delivery.DELIVERED)
+            stage.town.chat.is_up = False
+            await LineMode(alice, paper).run(Keyboard(paper, *steps).lines())
+
+    in_town(scene, tmp_path)
+    return paper.shown
+
+
+def test_without_a_chain_known_people_can_be_written_to_and_read(tmp_path: Path) -> None:
+    shown = typed_without_chain(
+        tmp_path, ("/msg bob", "bob is dchat1"), ("hello", "#1 delivered"), ("/history", "you: ")
+    )
+
+    opened = next(line for line in shown if line.startswith("bob is "))
+    assert "proved by the state after block" in opened
+    assert opened.endswith("not anew: the test has taken the node down")
+    assert [line.split("you: ")[1].split("  ")[0] for line in shown if "you: " in line] == [
+        "before",
+        "hello",
+    ]
+
+
+def test_without_a_chain_nobody_new_can_be_found(tmp_path: Path) -> None:
+    shown = typed_without_chain(tmp_path, ("/msg carol", "hint:"))
+
+    assert "error: the test has taken the node down" in shown
 
 
 def after(event: Event, tmp_path: Path, *more: Event) -> list[str]:
