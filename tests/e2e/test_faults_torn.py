@@ -1,0 +1,111 @@
+"""A last write that is torn, or bent: the chain goes on to the same state, or says what to do."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.crashes import check_logs, check_same_state
+from tests.e2e.load import load, rich_genesis
+from tests.e2e.solo import PATIENCE_S
+from tests.e2e.struck import Struck, witness
+from tests.faults.damage import KINDS, cut, last_written
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+BLOCKS = 12
+LOGS = {"leveldb": "*.log", "rocksdb": "*.log", "sqlite": "state.sqlite-wal"}
+# All kinds of damage, without CometBFT, are in test_storage_crash_torn.py.
+GOES_ON = [("leveldb", "cut"), ("rocksdb", "cut"), ("sqlite", "cut"), ("sqlite", "bend_middle")]
+IS_REFUSED = [("leveldb", "bend_tail"), ("leveldb", "bend_middle"), ("rocksdb", "bend_middle")]
+
+Killed = Callable[[str], Struck]
+
+
+@pytest.fixture
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    """A chain that was killed amid its load; it kept what a client had been told."""
+    chains: list[Struck] = []
+
+    def make(backend: str) -> Struck:
+        solo = Struck(
+            tmp_path_factory.mktemp("t"),
+            "",
+            rich_genesis(),
+            settings={"timeout_commit": '"20ms"'},
+            backend=backend,
+        )
+        chains.append(solo)
+        with load(solo, solo.machine), witness(solo) as watching:
+            solo.start()
+            solo.wait_for_height(BLOCKS)
+            solo.poll(lambda: watching.height >= BLOCKS, "witness")
+            solo.stop(signal.SIGKILL)
+        return solo
+
+    yield make
+    [solo.stop(signal.SIGKILL) for solo in chains]
+
+
+def goes_on(solo: Struck, height: int = BLOCKS) -> bool:
+    """Whether the chain makes blocks again, whose state a replay confirms."""
+    solo.start()
+    solo.wait_for_height(height + 3)
+    assert solo.stop() == [0, 0], solo.logs()
+    return len(check_same_state(solo)) >= height
+
+
+def ends_at_once(solo: Struck) -> list[str]:
+    """What an application says that refuses its store."""
+    with pytest.raises(AssertionError):
+        solo.start_app()
+    assert solo.app is not None
+    assert solo.app.wait(PATIENCE_S) == 1
+    solo.app = None
+    return (solo.home / "app.log").read_text().splitlines()[-2:]
+
+
+@pytest.mark.parametrize(("backend", "kind"), GOES_ON)
+def test_a_store_whose_last_write_is_torn_goes_on_from_an_older_block(
+    killed: Killed, backend: str, kind: str
+) -> None:
+    solo = killed(backend)
+    KINDS[kind](last_written(solo.state, LOGS[backend]))
+
+    assert goes_on(solo)
+    check_logs(solo)
+
+
+@pytest.mark.parametrize(("backend", "kind"), IS_REFUSED)
+def test_a_bent_store_is_refused_and_goes_on_after_the_command_of_the_hint(
+    killed: Killed, backend: str, kind: str
+) -> None:
+    solo = killed(backend)
+    KINDS[kind](last_written(solo.state, LOGS[backend]))
+
+    error, hint = ends_at_once(solo)
+    command = hint.removeprefix("dchat: hint: ").partition(", then start again")[0]
+    subprocess.run(shlex.split(command), check=True)
+
+    assert error.startswith(f"dchat: error: the store in {solo.state} is damaged: ")
+    assert command == f"mv {solo.state} {solo.state}.damaged"
+    assert goes_on(solo)
+
+
+@pytest.mark.parametrize("kind", ["cut", "bend_middle", "empty"])
+def test_comet_repairs_its_write_ahead_log(killed: Killed, kind: str) -> None:
+    solo = killed("leveldb")
+    KINDS[kind](solo.home / "data" / "cs.wal" / "wal")
+
+    assert goes_on(solo)
+
+
+def test_comet_takes_its_state_to_be_older_and_executes_again(killed: Killed) -> None:
+    solo = killed("leveldb")
+    cut(last_written(solo.home / "data" / "state.db", "*.log"))
+
+    assert goes_on(solo)
