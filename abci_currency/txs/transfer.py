@@ -53,7 +53,7 @@ FAMILY: Final = Family(
     type=1,
     name="transfer",
     shape=codec.Record(Transfer, to=ACCOUNT_ID, amount=codec.U64, memo=codec.Text(MAX_MEMO_BYTES)),
-    cost=Cost(18),
+    cost=Cost(12),
     check=check,
     apply=apply,
     spends=lambda tx: tx.amount,

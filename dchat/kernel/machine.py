@@ -35,7 +35,7 @@ from dchat.kernel.params import Params
 from dchat.kernel.store import Draft, State
 from dchat.kernel.tx import SignedTx
 
-BASE_COST: Final = Cost(70)
+BASE_COST: Final = Cost(56)
 """Cost units of decoding, one signature check and the sender's record."""
 _BYTES_PER_COST: Final = 16
 """Decoding 64 KiB of the smallest values takes 3 ms; other bytes are cheaper."""
