@@ -1,13 +1,13 @@
 """Why a chain makes no blocks, in words an operator can act on: who votes, who does not.
 
-Source: CometBFT v0.40.0 rpc/core (consensus_state, validators), types/vote_set.go BitArrayString.
+Source: CometBFT v0.40.0 rpc/core (consensus_state, validators), consensus/types/round_state.go
+(steps), types/vote_set.go (BitArrayString).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Annotated, Final
 
 import httpx
@@ -19,6 +19,8 @@ from dchat.operator import fetch
 
 MAX_NAMED: Final = 8
 MAX_ROUNDS: Final = 100_000
+PRECOMMIT: Final = 6
+"""The step from which on precommits are waited for; before it, prevotes."""
 _BITS: Final = re.compile(r"BA\{[0-9]{1,6}:([x_]{0,10000})\}")
 _PLACE: Final = re.compile(r"([0-9]{1,19})/([0-9]{1,9})/([0-9]{1,2})")
 
@@ -62,8 +64,8 @@ async def explain(http: httpx.AsyncClient, names: Mapping[bytes, str]) -> str:
         answers.Result[_MembersBody],
         await fetch.get(http, "/validators", {"per_page": str(PAGE_SIZE)}),
     ).result
-    current = _round(state)
-    votes = _voted(state, current)
+    current, step = _round_and_step(state)
+    votes = _voted(state, current, step)
     if members.total > len(members.validators) or len(votes) != len(members.validators):
         return f"it is at round {current}, with {sum(votes)} of {len(votes)} validators voting"
     return describe(current, votes, members.validators, names)
@@ -76,7 +78,7 @@ def describe(
     total = sum(member.voting_power for member in members)
     pairs = list(zip(members, votes, strict=True))
     heard = sum(member.voting_power for member, voted in pairs if voted)
-    silent = [_name(member, names) for member, voted in pairs if not voted]
+    silent = sorted(_name(member, names) for member, voted in pairs if not voted)
     if 3 * heard > 2 * total:
         return f"{heard} of {total} voting power votes, yet round {current} has not decided"
     more = f" and {len(silent) - MAX_NAMED} more" if len(silent) > MAX_NAMED else ""
@@ -90,19 +92,22 @@ def _name(member: _Member, names: Mapping[bytes, str]) -> str:
     return names.get(member.address) or member.address.hex()
 
 
-def _round(state: _RoundState) -> int:
+def _round_and_step(state: _RoundState) -> tuple[int, int]:
     found = _PLACE.fullmatch(state.place)
     if found is None:
         raise MalformedAnswer("height/round/step: not three numbers")
-    return int(found[2])
+    return int(found[2]), int(found[3])
 
 
-def _voted(state: _RoundState, current: int) -> list[bool]:
-    """Return for each validator whether it voted in the current round, in either way."""
+def _voted(state: _RoundState, current: int, step: int) -> list[bool]:
+    """Return for each validator whether it cast the vote that the current step waits for.
+
+    Votes of an earlier step say nothing: whoever cast them may have gone since.
+    """
     for votes in state.height_vote_set:
         if votes.round == current:
-            both = _bits(votes.prevotes_bit_array), _bits(votes.precommits_bit_array)
-            return [one or other for one, other in zip_longest(*both, fillvalue=False)]
+            late = step >= PRECOMMIT
+            return _bits(votes.precommits_bit_array if late else votes.prevotes_bit_array)
     return []
 
 

@@ -24,6 +24,8 @@ class FakeNode:
     peers: int = 3
     votes: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     prevotes: str = "BA{2:x_} 10/20 = 0.50"
+    precommits: str = "BA{2:__} 0/20 = 0.00"
+    step: int = 4
     catching_up: bool = False
     broken: bytes | None = None
     code: int = 200
@@ -54,12 +56,16 @@ class FakeNode:
 
     def _round_state(self) -> dict[str, Any]:
         nobody = "BA{2:__} 0/20 = 0.00"
-        rounds = [(0, nobody), (1, self.prevotes), (2, nobody)]
+        rounds = [
+            (0, nobody, nobody),
+            (1, self.prevotes, self.precommits),
+            (2, nobody, nobody),
+        ]
         return {
-            "height/round/step": f"{self.height + 1}/1/4",
+            "height/round/step": f"{self.height + 1}/1/{self.step}",
             "height_vote_set": [
-                {"round": number, "prevotes_bit_array": bits, "precommits_bit_array": nobody}
-                for number, bits in rounds
+                {"round": number, "prevotes_bit_array": first, "precommits_bit_array": second}
+                for number, first, second in rounds
             ],
         }
 

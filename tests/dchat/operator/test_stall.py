@@ -48,11 +48,7 @@ def explained(url: str, names: dict[bytes, str] = NAMES) -> str:
             "not heard from: first, second",
         ),
         ("BA{2:xx} 20/20 = 1.00", "20 of 20 voting power votes, yet round 1 has not decided"),
-        (
-            "nil-BitArray",
-            "only 0 of 20 voting power votes and more than two thirds are needed; "
-            "not heard from: first, second",
-        ),
+        ("nil-BitArray", "it is at round 1, with 0 of 0 validators voting"),
         ("BA{3:x_x} 1/3", "it is at round 1, with 2 of 3 validators voting"),
     ],
     ids=["half", "nobody", "all", "no array", "another set"],
@@ -63,6 +59,22 @@ def test_the_votes_of_the_current_round_are_put_into_words(
     node.prevotes = bits
 
     assert explained(url) == expected
+
+
+@pytest.mark.parametrize(("step", "silent"), [(5, "first"), (6, "second"), (7, "second")])
+def test_only_the_votes_that_the_step_waits_for_count(
+    node: FakeNode, url: str, step: int, silent: str
+) -> None:
+    node.prevotes, node.precommits, node.step = "BA{2:_x}", "BA{2:x_}", step
+
+    assert explained(url).endswith(f"not heard from: {silent}")
+
+
+def test_the_missing_are_told_in_one_order_whatever_the_chain(url: str, node: FakeNode) -> None:
+    node.prevotes = "BA{2:__}"
+    swapped = {bytes.fromhex(OWN): "b", bytes.fromhex(OTHER): "a"}
+
+    assert explained(url, swapped).endswith(": a, b")
 
 
 def test_a_validator_without_a_name_is_told_by_its_address(url: str) -> None:
