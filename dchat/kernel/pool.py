@@ -133,6 +133,10 @@ class Pool:
         """Forget what a block has carried and what waited; rechecks bring back what still waits."""
         for raw in included:
             self._verified.pop(raw, None)
+        self.forget()
+
+    def forget(self) -> None:
+        """Count nothing as waiting until it is shown again: a mempool that restarts is empty."""
         self._before_commit = self._verified
         self._verified = {}
         self._bytes = 0

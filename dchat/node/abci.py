@@ -78,6 +78,11 @@ class _Office:
         with self._turns.consensus:
             return kind, self._answer(kind, request)
 
+    def mempool_gone(self) -> None:
+        """The application knows that what waited does not wait any more."""
+        with self._turns.consensus:
+            self._app.mempool_gone()
+
     def _answer_run(self, kind: str, request: pb.Request, inbox: Inbox) -> bytes:
         run = [(kind, request)]
         while len(run) < RUN and inbox.first_byte() in self._run_tags:
@@ -123,6 +128,7 @@ class _Conversation:
         self._office = office
         self._inbox = Inbox(peer)
         self._ended = threading.Event()
+        self._is_mempool = False
 
     def run(self) -> None:
         """Answers until either side ends it. Raises: whatever the application raises."""
@@ -137,6 +143,8 @@ class _Conversation:
                 logger.info("abci_connection_closed", unfinished=self._inbox.unfinished_bytes())
             except (BadFrame, DecodeError) as fault:
                 logger.warning("abci_frame_refused", reason=str(fault))
+        if self._is_mempool:
+            self._office.mempool_gone()
 
     def end(self) -> None:
         """The request or run of CheckTx in hand is finished, nothing after it is begun."""
@@ -157,6 +165,7 @@ class _Conversation:
             kind, answer = self._office.answer(self._inbox)
             waiting.append(answer)
             size += len(answer)
+            self._is_mempool |= kind in MEMPOOL
             if kind in SEND_AFTER:
                 break
         self._send(waiting)

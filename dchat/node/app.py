@@ -101,6 +101,10 @@ class Node:
         """The signatures of these are verified together, in as many threads as there are."""
         self._pool.foresee(txs)
 
+    def mempool_gone(self) -> None:
+        """Nothing counts as waiting any more."""
+        self._pool.forget()
+
     def check_tx(self, request: pb.RequestCheckTx) -> pb.ResponseCheckTx:
         """Code 0 if the transaction may wait for the next block."""
         outcome = self._pool.check(self._state, request.tx, self._context)

@@ -35,6 +35,10 @@ class Application(Protocol):
         """
         ...
 
+    def mempool_gone(self) -> None:
+        """Told that CometBFT has hung up: its mempool ended with it, and the next one is empty."""
+        ...
+
     def insert_tx(self, request: pb.RequestInsertTx, /) -> pb.ResponseInsertTx:
         """For application-side mempools, which this is not."""
         ...

@@ -116,6 +116,12 @@ class PoolBesideModel(RuleBasedStateMachine):
     def own_block(self) -> None:
         self.execute(self.proposal())
 
+    @rule()
+    def restart(self) -> None:
+        """CometBFT's mempool is gone with what waited in it."""
+        self.pool.forget()
+        self.mempool, self.model.waiting = [], []
+
     def check(self, raws: list[bytes]) -> list[int]:
         at = at_height(self.model.height)
         codes = [each.code for each in self.pool.check_many(self.model.state, raws, at)]

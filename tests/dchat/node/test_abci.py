@@ -32,6 +32,7 @@ class Counter:
     def __init__(self) -> None:
         self.checked: list[bytes] = []
         self.foretold: list[list[bytes]] = []
+        self.forgot = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = threading.Event()
@@ -44,6 +45,9 @@ class Counter:
 
     def foresee(self, txs: Sequence[bytes]) -> None:
         self.foretold.append(list(txs))
+
+    def mempool_gone(self) -> None:
+        self.forgot.set()
 
     def check_tx(self, request: pb.RequestCheckTx) -> pb.ResponseCheckTx:
         self.waiting.set()
@@ -195,6 +199,26 @@ def test_an_application_is_told_of_new_transactions_that_wait_together(
 
     assert app.foretold == [[b"a", b"b"]]
     assert app.checked == [b"a", b"again", b"b"]
+
+
+def test_an_application_is_told_when_the_mempool_has_hung_up(path: Path, app: Counter) -> None:
+    with served(path, app):
+        client = Client(path)
+        client.ask(check(b"a"))
+        client.socket.close()
+
+        assert app.forgot.wait(PATIENCE_S)
+
+
+def test_another_connection_may_end_and_the_mempool_stay(path: Path, app: Counter) -> None:
+    with served(path, app):
+        mempool, other = Client(path), Client(path)
+        mempool.ask(check(b"a"))
+        other.ask(echo("hello"))
+        other.socket.close()
+        mempool.ask(check(b"b"))
+
+        assert not app.forgot.is_set()
 
 
 def test_a_run_of_transactions_is_bounded_for_consensus_to_come_between(

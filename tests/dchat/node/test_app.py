@@ -218,6 +218,17 @@ def test_a_recheck_refuses_what_a_block_has_carried(chain: Consensus) -> None:
     assert chain.recheck(raw).code == 9
 
 
+def test_a_mempool_that_restarts_may_be_given_another_transaction(chain: Consensus) -> None:
+    """CometBFT's mempool is in memory only, and an idle chain has no commit to wait for."""
+    lost, another = pay(BOB, 5), pay(BOB, 6)
+    chain.check(lost)
+    before = chain.check(another).code
+
+    chain.app.mempool_gone()
+
+    assert (before != 0, chain.check(another).code) == (True, 0)
+
+
 def test_a_check_judges_by_the_height_of_the_next_block(chain: Consensus) -> None:
     body = transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(1)))
     over, last = (signed(ALICE, body, valid_until_height=Height(at)) for at in (1, 2))
