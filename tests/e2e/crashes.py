@@ -27,10 +27,10 @@ from tests.e2e.load import Load, load, rich_genesis
 from tests.e2e.struck import KEEP, Struck, Witness, check_whole, witness
 from tests.fakes.naive_tree import naive_root
 from tests.faults import disk
-from tests.faults.blow import ABCI, DISK, STORE, VICTIMS, Blow
+from tests.faults.blow import ABCI, BACKGROUND, DISK, STORE, VICTIMS, Blow
 
 BLOWS = 3
-POINTS = (*ABCI, *STORE, *DISK)
+POINTS = (*ABCI, *STORE, *BACKGROUND, *DISK)
 FIRST_NTH, LATER_NTH, DISK_NTH = 12, 3, 40
 # Blocks after the last blow, and transactions that must have got in meanwhile.
 AFTERWARDS = 3
@@ -57,8 +57,8 @@ class Scenario:
 
 
 def scenario(seed: int) -> Scenario:
-    """Backends and points take turns: 50 seeds strike each backend at each point, most of them on
-    both machines.
+    """Backends and points take turns: 50 seeds strike each backend at each point, most of them
+    twice, on both machines.
     """
     dice = random.Random(seed)
     visit, turn = divmod(seed, len(BACKENDS))
@@ -73,7 +73,7 @@ def _blow(point: str, dice: random.Random, number: int) -> Blow:
     if point in DISK:
         return Blow(point, dice.randint(1, DISK_NTH), dice.choice(("app", "both")))
     once = point.startswith(("info", "init_chain"))
-    most = 1 if once else LATER_NTH if number else FIRST_NTH
+    most = 1 if once else FIRST_NTH if number == 0 and point in (*ABCI, *STORE) else LATER_NTH
     return Blow(point, dice.randint(1, most), dice.choice(VICTIMS))
 
 

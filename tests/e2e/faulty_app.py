@@ -1,5 +1,7 @@
 """An application's process as it ships, with parts that end it where the command line says.
 
+It prunes after every block.
+
 python -m tests.e2e.faulty_app --machine currency --blows commit.answered:3:both --socket ...
 
 Takes all arguments of `python -m abci_currency` besides its own three.
@@ -16,6 +18,7 @@ from abci_currency.machine import MACHINE as CURRENCY
 from dchat.node import process
 from tests.faults import fuse
 from tests.faults.blow import parse
+from tests.faults.eager import prune_eagerly
 
 MACHINES = {machine.name: machine for machine in (CHAT, CURRENCY)}
 
@@ -29,6 +32,7 @@ def main() -> int:
     chosen, rest = parser.parse_known_args()
     machine = MACHINES[chosen.machine]
     home: Path = process.parse(machine, rest).data_dir.parent
+    prune_eagerly()
     lit = fuse.Fuse(list(chosen.blows), home / "struck", home / "node.pid")
     return process.run(machine, rest, fuse.parts(lit, chosen.keep))
 

@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 # Each point once, and each backend and machine; all 50: `python -m tests.e2e.crashes`.
-SEEDS = (0, 4, 8, 9, 13, 17, 18, 22)
+SEEDS = (0, 4, 8, 9, 13, 17, 18, 22, 26, 27)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from dchat.node.stores.backend import Tuning
 from tests.fakes.naive_tree import naive_root
 from tests.faults import disk
 from tests.faults.blow import Blow
+from tests.faults.eager import prune_eagerly
 
 BLOCKS = 12
 KEEP = 3
@@ -103,6 +104,7 @@ def strike(folder: Path, backend: str, blow: Blow, hashes: list[bytes]) -> tuple
 
 def sweep(backend: str, how: str, stride: int) -> str:
     """What is found at every stride-th point."""
+    prune_eagerly()
     hashes = expected()
     nth = points = 0
     ended = -signal.SIGKILL
