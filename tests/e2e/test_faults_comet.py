@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.crashes import check_logs, check_same_state
+from tests.e2e.crashes import check_logs, check_same_state, stop
 from tests.e2e.load import ORDERS, Load, rich_genesis
 from tests.e2e.struck import Struck
 
@@ -118,6 +118,6 @@ def test_comet_ends_at_every_point_of_two_blocks_and_the_chain_goes_on_to_one_st
     settle(solo)
     assert 2 * POINTS_A_BLOCK <= points < MOST
     assert solo.app is app
-    assert solo.stop() == [0, 0]
+    stop(solo)
     assert check_same_state(solo)
     check_logs(solo)
