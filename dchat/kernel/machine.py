@@ -10,12 +10,13 @@ where nobody has checked its transactions before (ADR 13).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from dchat.kernel import accounts, codec, params, signing, supply, tx
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import (
+    BadSignature,
     CannotPayFee,
     CostLimitTooHigh,
     CostLimitTooLow,
@@ -87,7 +88,6 @@ class Outcome:
 class Prepared:
     """A body that its family has decoded and found well formed."""
 
-    cost: Cost
     run: Callable[[Draft, TxContext], tuple[Event, ...]]
     spends: Amount
     """The most that run takes from the sender's balance."""
@@ -104,6 +104,11 @@ class TxFamily(Protocol):
     @property
     def name(self) -> str:
         """Return the name that commands and events use."""
+        ...
+
+    @property
+    def cost(self) -> Cost:
+        """Return the cost units that a body takes beyond any transaction's."""
         ...
 
     def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
@@ -135,9 +140,7 @@ class Family(Generic[T]):
         except codec.CodecError as fault:
             raise MalformedBody(f"{self.name}: {fault}") from None
         self.check(body)
-        return Prepared(
-            self.cost, lambda draft, ctx: self.apply(draft, body, ctx), self.spends(body)
-        )
+        return Prepared(lambda draft, ctx: self.apply(draft, body, ctx), self.spends(body))
 
     def body(self, fields: T) -> tuple[codec.Raw, ...]:
         """Return the envelope body that carries these fields. Raises: CodecError."""
@@ -179,15 +182,27 @@ class BlockResult:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A transaction whose signature and body CheckTx has found good."""
+    """A transaction whose bytes have nothing wrong with them."""
 
     signed: SignedTx
     prepared: Prepared
     cost: Cost
 
 
-Verified = Mapping[bytes, Checked]
-"""Transactions that CheckTx has let in, by their raw bytes."""
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A transaction that is refused for its bytes, once its nonce and fee were looked at."""
+
+    signed: SignedTx
+    refusal: Outcome
+    pays: bool
+    """False where the envelope's own key has not signed it."""
+
+
+Judged = Checked | Faulty | Outcome
+"""All that a transaction's bytes tell, whatever the state; an outcome if they are malformed."""
+Known = Mapping[bytes, Judged]
+"""What was found out about transactions before, signatures included, by their raw bytes."""
 
 
 def init_chain(machine: Machine, state: State, chain_id: ChainId, genesis: bytes) -> Draft:
@@ -197,11 +212,14 @@ def init_chain(machine: Machine, state: State, chain_id: ChainId, genesis: bytes
     return draft
 
 
-def run_block(machine: Machine, state: State, block: Block, verified: Verified) -> BlockResult:
-    """Return what the block does to state; state itself is not touched."""
+def run_block(machine: Machine, state: State, block: Block, known: Known) -> BlockResult:
+    """Return what the block does to state; state itself is not touched.
+
+    The same with or without what is known already, which spares judging it again.
+    """
     draft = Draft(state)
     rules = params.load(draft)
-    runner = _Runner(machine, rules, block.context, verified)
+    runner = _Runner(machine, rules, block.context, known)
     outcomes = tuple([runner.step(draft, raw) for raw in block.txs])
     supply.burn(draft, Amount(runner.fees))
     for hook in machine.end_block:
@@ -212,49 +230,53 @@ def run_block(machine: Machine, state: State, block: Block, verified: Verified) 
 class _Runner:
     """Carries what all transactions of one block share, and the fees taken so far."""
 
-    __slots__ = ("_context", "_machine", "_rules", "_verified", "fees")
+    __slots__ = ("_context", "_known", "_machine", "_rules", "fees")
 
     def __init__(
-        self, machine: Machine, rules: Params, context: BlockContext, verified: Verified
+        self, machine: Machine, rules: Params, context: BlockContext, known: Known
     ) -> None:
         self._machine = machine
         self._rules = rules
         self._context = context
-        self._verified = verified
+        self._known = known
         self.fees = 0
 
     def step(self, draft: Draft, raw: bytes) -> Outcome:
         """Run one transaction against draft; a refused one costs nonce and fee at most."""
-        known = self._verified.get(raw)
+        judged = self._known.get(raw) or verify(read(self._machine, raw))
+        if isinstance(judged, Outcome):
+            return judged
         try:
-            signed = known.signed if known else tx.decode(raw)
-            self._admit(draft, signed, verify=known is None)
+            self._admit(draft, judged)
         except TxRejected as refusal:
-            return Outcome(refusal.code, describe(refusal))
-        self.fees += signed.envelope.fee
-        return self._run(draft, signed, known)
+            return refused(refusal)
+        envelope = judged.signed.envelope
+        self.fees += envelope.fee
+        if isinstance(judged, Faulty):
+            wanted = envelope.cost_limit
+            return replace(judged.refusal, cost_wanted=wanted, cost_used=wanted)
+        return self._run(draft, judged)
 
-    def _admit(self, draft: Draft, signed: SignedTx, *, verify: bool) -> None:
-        envelope = signed.envelope
+    def _admit(self, draft: Draft, judged: Checked | Faulty) -> None:
+        signed, envelope = judged.signed, judged.signed.envelope
         sender = accounts.load(draft, envelope.sender)
         check_least_cost(signed)
         check_envelope(envelope, self._rules, self._context)
         check_sender(envelope, sender)
         check_nonce(envelope, sender)
-        if verify:
-            tx.verify(signed)
+        if isinstance(judged, Faulty) and not judged.pays:
+            raise _bad_signature()
         accounts.save(draft, envelope.sender, charged(sender, envelope))
 
-    def _run(self, draft: Draft, signed: SignedTx, known: Checked | None) -> Outcome:
-        envelope, block = signed.envelope, self._context
+    def _run(self, draft: Draft, checked: Checked) -> Outcome:
+        envelope, block = checked.signed.envelope, self._context
         wanted = envelope.cost_limit
         child = draft.fork()
         context = TxContext(envelope.sender, envelope.public_key, block.height, block.block_time_ms)
         try:
-            checked = known or check_body(self._machine, signed)
             events = checked.prepared.run(child, context)
         except TxRejected as refusal:
-            return Outcome(refusal.code, describe(refusal), wanted, wanted)
+            return refused(refusal, wanted)
         draft.merge(child)
         return Outcome(0, "", wanted, checked.cost, events)
 
@@ -269,7 +291,7 @@ def charged(sender: Account, envelope: tx.Envelope, spent: Amount = _NOTHING) ->
     )
 
 
-def behind(senders: Mapping[AccountId, Account], state: State, tx: Checked) -> Account:
+def behind(senders: Mapping[AccountId, Account], state: State, tx: Checked | Faulty) -> Account:
     """Return what is left of the sender's account once this one has run as well.
 
     `senders` are accounts as the transactions before leave them, where they are not as in state.
@@ -279,23 +301,51 @@ def behind(senders: Mapping[AccountId, Account], state: State, tx: Checked) -> A
     sender = senders.get(envelope.sender) or accounts.load(state, envelope.sender)
     check_sender(envelope, sender)
     check_nonce(envelope, sender)
-    return charged(sender, envelope, tx.prepared.spends)
+    spends = tx.prepared.spends if isinstance(tx, Checked) else _NOTHING
+    return charged(sender, envelope, spends)
+
+
+def read(machine: Machine, raw: bytes) -> Judged:
+    """Return what raw tells, as if it were signed: that is for verify() to say."""
+    try:
+        signed = tx.decode(raw)
+    except TxRejected as refusal:
+        return refused(refusal)
+    try:
+        return check_body(machine, signed)
+    except TxRejected as refusal:
+        return Faulty(signed, refused(refusal), pays=True)
+
+
+def verify(judged: Judged) -> Judged:
+    """Return the same, or that the envelope's own key has not signed it."""
+    if isinstance(judged, Outcome) or tx.holds(judged.signed):
+        return judged
+    return Faulty(judged.signed, refused(_bad_signature()), pays=False)
+
+
+def refused(refusal: TxRejected, cost: Cost = _FREE) -> Outcome:
+    """Return the outcome of what is refused, for which that cost is charged."""
+    return Outcome(refusal.code, describe(refusal), cost, cost)
+
+
+def _bad_signature() -> BadSignature:
+    return BadSignature("the signature is not this key's over this envelope")
 
 
 def check_body(machine: Machine, signed: SignedTx) -> Checked:
     """Return the transaction with its runnable body; the signature is up to the caller.
 
-    Raises: TxRejected.
+    The family's work begins once it is paid for. Raises: TxRejected.
     """
     body = signed.envelope.body
     family = machine.families.get(body[0]) if isinstance(body[0], int) else None
     if family is None:
         raise UnknownTransaction(f"type {body[0]!r} on the {machine.name} chain")
-    prepared = family.prepare(body[1:])
-    cost = cost_of(signed.size, prepared.cost)
+    cost = cost_of(signed.size, family.cost)
     if signed.envelope.cost_limit < cost:
         raise CostLimitTooLow(have=signed.envelope.cost_limit, need=cost)
-    return Checked(signed, prepared, cost)
+    return Checked(signed, family.prepare(body[1:]), cost)
 
 
 def check_least_cost(signed: SignedTx) -> None:

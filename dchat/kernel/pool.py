@@ -17,31 +17,37 @@ more: what RPC's `check_tx` only asked about. A proposer leaves out what waits b
 Source: CometBFT v0.40.0, state/execution.go, mempool/clist_mempool.go.
 
 Signatures take three quarters of the time and depend on nothing else, so those of several
-transactions are verified beforehand, by as many threads as the shell has for it.
+transactions are verified beforehand, by as many threads as the shell has for it. That comes before
+nonces are looked at, which would save nothing from an attacker: he can forge what is due.
+
+A block that nobody has seen waits for everybody's judgement of it. So what a transaction's bytes
+tell is found out once, from the proposal to the end of the block, whatever is wrong with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from dchat.kernel import params, tx
+from dchat.kernel import params, proposal
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import PoolFull, TxRejected
 from dchat.kernel.ids import AccountId
 from dchat.kernel.machine import (
     BlockContext,
     Checked,
+    Faulty,
+    Judged,
+    Known,
     Machine,
     Outcome,
-    Verified,
     behind,
-    check_body,
     check_envelope,
-    describe,
+    read,
+    refused,
+    verify,
 )
 from dchat.kernel.params import Params
 from dchat.kernel.store import State
@@ -49,7 +55,7 @@ from dchat.kernel.store import State
 PART: Final = 32
 """Signatures that one thread verifies at a time: 2 ms of work for 50 us of handing over."""
 
-Part = Sequence[tuple[bytes, Checked]]
+Part = Sequence[tuple[bytes, Judged]]
 Each = Callable[[Callable[[Part], Part], Iterable[Part]], Iterable[Part]]
 """`map`, or one that calls its function in several threads."""
 
@@ -76,12 +82,14 @@ class Pool:
         self._bytes = 0
         self._verified: dict[bytes, Checked] = {}
         self._before_commit: dict[bytes, Checked] = {}
-        self._ahead: Mapping[bytes, Checked] = {}
+        self._ahead: Known = {}
+        self._proposed: dict[bytes, Judged] = {}
+        """As read() gave it: nobody has verified a signature yet."""
         self._senders: dict[AccountId, Account] = {}
         self._rules: Params | None = None
 
     @property
-    def verified(self) -> Verified:
+    def verified(self) -> Mapping[bytes, Checked]:
         """Return the waiting transactions, whose signatures were checked, by their bytes."""
         return self._verified
 
@@ -94,17 +102,18 @@ class Pool:
         waiting = self._verified.get(raw)
         if waiting:
             return Outcome(0, "", waiting.signed.envelope.cost_limit)
-        known = self._before_commit.pop(raw, None)
+        opened = self._before_commit.pop(raw, None) or self._open(raw)
+        if isinstance(opened, Outcome):
+            return opened
         try:
-            checked = known or self._open(raw)
-            sender = self._place(state, checked, context)
-            if known is None and raw not in self._ahead:
-                tx.verify(checked.signed)
+            sender = self._place(state, opened, context)
         except TxRejected as refusal:
-            return Outcome(refusal.code, describe(refusal))
-        envelope = checked.signed.envelope
+            return refused(refusal)
+        if isinstance(opened, Faulty):
+            return opened.refusal
+        envelope = opened.signed.envelope
         self._senders[envelope.sender] = sender
-        self._verified[raw] = checked
+        self._verified[raw] = opened
         self._bytes += len(raw)
         return Outcome(0, "", envelope.cost_limit)
 
@@ -116,18 +125,29 @@ class Pool:
         return [self.check(state, raw, context) for raw in raws]
 
     def foresee(self, raws: Sequence[bytes]) -> None:
-        """Verify together what check() is asked next, which it then need not do.
+        """Judge together what check() is asked next, which it then need not do.
 
         Depends on the bytes alone, so it may run beside a block that is executed.
         """
-        unknown = [raw for raw in raws if raw not in self._before_commit]
-        self._ahead = {} if self._is_full(0) else self._verify(unknown)
+        new = [] if self._is_full(0) else [raw for raw in raws if self._let_in(raw) is None]
+        found = {raw: read(self._machine, raw) for raw in new}
+        sound = [(raw, judged) for raw, judged in found.items() if isinstance(judged, Checked)]
+        self._ahead = found | self._verify(sound)
 
-    def recognise(self, txs: Sequence[bytes]) -> Verified:
-        """Return those of a block's transactions whose signatures held, or hold now."""
-        found = {raw: self._verified.get(raw) or self._before_commit.get(raw) for raw in txs}
-        known = {raw: checked for raw, checked in found.items() if checked}
-        return known | self._verify([raw for raw in found if raw not in known])
+    def propose(self, state: State, txs: Sequence[bytes], max_bytes: int) -> tuple[bytes, ...]:
+        """Return those that a block may hold; see proposal.select."""
+        self._proposed = {}
+        return proposal.select(state, txs, max_bytes, self._read)
+
+    def accepts(self, state: State, txs: Sequence[bytes]) -> bool:
+        """Tell whether a block may hold these; what was read of them is kept for its execution."""
+        self._proposed = {}
+        return proposal.is_acceptable(state, txs, self._read)
+
+    def recognise(self, txs: Sequence[bytes]) -> Known:
+        """Return what a block's transactions tell; their signatures are verified if not before."""
+        known = {raw: checked for raw in txs if (checked := self._let_in(raw))}
+        return known | self._verify([(raw, self._read(raw)) for raw in txs if raw not in known])
 
     def commit(self, included: Sequence[bytes]) -> None:
         """Forget what a block has carried and what waited; rechecks bring back what still waits."""
@@ -140,34 +160,40 @@ class Pool:
         self._before_commit = self._verified
         self._verified = {}
         self._bytes = 0
+        self._proposed = {}
         self._senders.clear()
         self._rules = None
+
+    def _let_in(self, raw: bytes) -> Checked | None:
+        return self._verified.get(raw) or self._before_commit.get(raw)
+
+    def _read(self, raw: bytes) -> Judged:
+        judged = self._let_in(raw) or self._proposed.get(raw)
+        if judged is None:
+            judged = self._proposed[raw] = read(self._machine, raw)
+        return judged
 
     def _is_full(self, more: int) -> bool:
         return len(self._verified) >= self._room.txs or self._bytes + more > self._room.bytes
 
-    def _open(self, raw: bytes) -> Checked:
+    def _open(self, raw: bytes) -> Judged:
         if self._is_full(len(raw)):
-            raise PoolFull(len(self._verified), self._bytes)
-        return self._ahead.get(raw) or check_body(self._machine, tx.decode(raw))
+            return refused(PoolFull(len(self._verified), self._bytes))
+        judged = self._ahead.get(raw) or verify(read(self._machine, raw))
+        return judged.refusal if isinstance(judged, Faulty) and judged.pays else judged
 
-    def _place(self, state: State, checked: Checked, context: BlockContext) -> Account:
+    def _place(self, state: State, opened: Checked | Faulty, context: BlockContext) -> Account:
         """Return what is left of the sender's account once this one waits. Raises: TxRejected."""
         if self._rules is None:
             self._rules = params.load(state)
-        check_envelope(checked.signed.envelope, self._rules, context)
-        return behind(self._senders, state, checked)
+        check_envelope(opened.signed.envelope, self._rules, context)
+        return behind(self._senders, state, opened)
 
-    def _verify(self, raws: Sequence[bytes]) -> dict[bytes, Checked]:
-        """Return those that are well formed and signed by their own keys."""
-        found: list[tuple[bytes, Checked]] = []
-        for raw in raws:
-            with suppress(TxRejected):
-                found.append((raw, check_body(self._machine, tx.decode(raw))))
+    def _verify(self, found: Part) -> dict[bytes, Judged]:
         parts = [found[at : at + PART] for at in range(0, len(found), PART)]
-        good = self._each(_signed, parts) if len(parts) > 1 else map(_signed, parts)
-        return dict(chain.from_iterable(good))
+        judged = self._each(_verified, parts) if len(parts) > 1 else map(_verified, parts)
+        return dict(chain.from_iterable(judged))
 
 
-def _signed(part: Part) -> Part:
-    return [entry for entry in part if tx.holds(entry[1].signed)]
+def _verified(part: Part) -> Part:
+    return [(raw, verify(judged)) for raw, judged in part]

@@ -21,7 +21,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dchat import __version__
-from dchat.kernel import genesis, params, proposal, signing
+from dchat.kernel import genesis, params, signing
 from dchat.kernel.codec import CodecError
 from dchat.kernel.errors import REFUSALS, InvariantBroken, OperatorError
 from dchat.kernel.ids import ChainId, EpochMs, Height
@@ -148,13 +148,12 @@ class Node:
 
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
         """The longest run of the offered transactions that every correct node accepts."""
-        verified = self._pool.verified
-        txs = proposal.select(self._state, request.txs, request.max_tx_bytes, verified)
+        txs = self._pool.propose(self._state, request.txs, request.max_tx_bytes)
         return pb.ResponsePrepareProposal(txs=txs)
 
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
         """Accept or reject, by the predicate of prepare_proposal (requirements 3 to 5)."""
-        if proposal.is_acceptable(self._state, request.txs, self._pool.verified):
+        if self._pool.accepts(self._state, request.txs):
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
         return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
 

@@ -173,6 +173,17 @@ def test_a_cost_limit_below_the_work_is_refused_and_pays() -> None:
     assert accounts.load(start().after(result.writes), ALICE.id).balance == FUNDS - least
 
 
+def test_a_family_does_no_work_that_is_not_paid_for() -> None:
+    """To judge an inbox key takes as long as a signature: a proposer could have that for half."""
+    nothing = transfer.FAMILY.body(Transfer(BOB.id, Amount(0)))
+    least = machine.cost_of(len(signed(ALICE, nothing)), Cost(1))
+
+    assert refused(signed(ALICE, nothing, cost_limit=least, fee=least)) == (
+        errors.CostLimitTooLow.code,
+        True,
+    )
+
+
 @pytest.mark.parametrize("sender", [ALICE, CAROL])
 def test_a_proposer_cannot_include_what_pays_nothing(sender: Person) -> None:
     """Not even an account that nobody has funded gets into the state for free."""
@@ -200,10 +211,10 @@ def test_a_bound_key_stays_the_only_one() -> None:
     assert outcome.code == errors.SenderKeyMismatch.code
 
 
-def test_a_verified_transaction_is_not_verified_again() -> None:
+def test_a_transaction_that_was_judged_before_is_not_verified_again() -> None:
     forged = tx.build(envelope(ALICE, PAY), BOB.seed)
 
-    known = {forged: machine.check_body(MACHINE, tx.decode(forged))}
+    known = {forged: machine.read(MACHINE, forged)}
 
     result = machine.run_block(MACHINE, start(), Block(at_height(), [forged]), known)
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import errors, params, tx
-from dchat.kernel.ids import Amount
-from dchat.kernel.machine import Block, run_block
+from dchat.kernel import codec, errors, params, tx
+from dchat.kernel.ids import Amount, Cost
+from dchat.kernel.machine import Block, Prepared, run_block
 from dchat.kernel.pool import PART, ROOM, Part, Pool, Room
 from dchat.kernel.store import Draft
 from dchat.operator import home
@@ -33,17 +33,34 @@ PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
 
 EVERYTHING = transfer.FAMILY.body(Transfer(BOB.id, Amount(3000)))
 POOR = transfer.FAMILY.body(Transfer(BOB.id, Amount(10**9)))
+FORGED = tx.build(envelope(ALICE, PAY), BOB.seed)
+NOTHING = signed(ALICE, transfer.FAMILY.body(Transfer(BOB.id, Amount(0))))
 OFFERS = (
     *(signed(ALICE, PAY, nonce) for nonce in range(3)),
     *(signed(BOB, PAY, nonce) for nonce in range(4)),
     signed(ALICE, EVERYTHING),
     signed(BOB, POOR, 1),
     signed(ALICE, PAY, 1, valid_until_height=1),
-    tx.build(envelope(ALICE, PAY), BOB.seed),
+    FORGED,
     signed(ALICE, (99,)),
+    NOTHING,
     b"junk",
 )
 offers = st.lists(st.sampled_from(OFFERS), max_size=PART + 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Transfers that count how often a body of theirs was judged."""
+
+    judged: list[Sequence[codec.Raw]] = field(default_factory=list[Sequence[codec.Raw]])
+    type: int = transfer.FAMILY.type
+    name: str = transfer.FAMILY.name
+    cost: Cost = transfer.FAMILY.cost
+
+    def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
+        self.judged.append(fields)
+        return transfer.FAMILY.prepare(fields)
 
 
 def start() -> MemoryState:
@@ -210,6 +227,58 @@ def test_a_block_during_the_rechecks_is_recognised() -> None:
     pool.commit([])
 
     assert pool.recognise([raw])[raw] is before[raw]
+
+
+def test_a_forgery_that_was_read_in_a_proposal_is_found_out_when_it_is_executed() -> None:
+    pool, block = Pool(MACHINE), Block(at_height(), [FORGED])
+
+    accepted = pool.accepts(start(), block.txs)
+    result = run_block(MACHINE, start(), block, pool.recognise(block.txs))
+
+    assert accepted
+    assert [outcome.code for outcome in result.outcomes] == [errors.BadSignature.code]
+    assert result.writes == {}
+
+
+@pytest.mark.parametrize("raw", [signed(ALICE, PAY), NOTHING, FORGED])
+def test_a_proposals_transaction_is_read_once_until_its_block_is_executed(raw: bytes) -> None:
+    counting = Counting()
+    rules = replace(MACHINE, families={counting.type: counting})
+    pool, block = Pool(rules), Block(at_height(), [raw])
+
+    pool.accepts(start(), block.txs)
+    run_block(rules, start(), block, pool.recognise(block.txs))
+
+    assert len(counting.judged) == 1
+
+
+@pytest.mark.parametrize("raw", [signed(ALICE, PAY), NOTHING, FORGED])
+def test_what_was_foreseen_is_not_read_again_whatever_is_wrong_with_it(raw: bytes) -> None:
+    counting = Counting()
+    pool = Pool(replace(MACHINE, families={counting.type: counting}))
+
+    pool.check_many(start(), [raw], at_height())
+
+    assert len(counting.judged) == 1
+
+
+def test_what_waits_is_not_read_again_when_it_is_foreseen() -> None:
+    counting = Counting()
+    pool = Pool(replace(MACHINE, families={counting.type: counting}))
+
+    pool.check_many(start(), [signed(ALICE, PAY)], at_height())
+    pool.check_many(start(), [signed(ALICE, PAY)], at_height())
+
+    assert len(counting.judged) == 1
+
+
+def test_a_proposal_during_the_rechecks_holds_only_what_would_pay() -> None:
+    pool, behind = Pool(MACHINE), signed(ALICE, PAY, 1)
+    pool.check_many(start(), [signed(ALICE, PAY), behind], at_height())
+
+    pool.commit([])
+
+    assert pool.propose(start(), [behind, signed(BOB, PAY)], 10**6) == (signed(BOB, PAY),)
 
 
 @given(offers, offers, st.integers(1, 8))

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import accounts, errors, proposal, tx
+from dchat.kernel import accounts, errors, tx
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Block, run_block
 from dchat.kernel.pool import Pool, Room
@@ -133,8 +133,7 @@ class PoolBesideModel(RuleBasedStateMachine):
         self.mempool = list(dict.fromkeys([*self.mempool, *accepted]))
 
     def proposal(self) -> list[bytes]:
-        verified = self.pool.verified
-        return list(proposal.select(self.model.state, self.mempool, 10**6, verified))
+        return list(self.pool.propose(self.model.state, self.mempool, 10**6))
 
     def execute(self, txs: list[bytes]) -> None:
         self.model.commit(txs)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,23 +11,25 @@ from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import proposal
 from dchat.kernel.ids import Amount
+from dchat.kernel.machine import read
 from dchat.kernel.pool import Pool
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, MemoryState, at_height, opened, signed
+from tests.fakes.memory import ALICE, BOB, FUNDS, MemoryState, at_height, opened, signed
 
 PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
-HALF = signed(ALICE, (1,), 0, cost_limit=500_000)
-REST = signed(ALICE, (1,), 1, cost_limit=500_001)
-SMALL = signed(ALICE, (1,), 2, cost_limit=200)
-FREE = signed(ALICE, (1,), 3, cost_limit=0, fee=0)
+SMALL, NEXT, LAST = (signed(ALICE, (1,), nonce, cost_limit=200) for nonce in (0, 1, 3))
+HALF = signed(ALICE, (1,), 1, cost_limit=500_000)
+REST = signed(ALICE, (1,), 2, cost_limit=500_001)
+FREE = signed(ALICE, (1,), 0, cost_limit=0, fee=0)
+READ = partial(read, MACHINE)
 
 
 def start() -> MemoryState:
-    return opened(MACHINE, alice=5000)
+    return opened(MACHINE, alice=FUNDS)
 
 
 def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None:
-    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, SMALL], 10**6, {})
+    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, LAST], 10**6, READ)
 
     assert chosen == (SMALL, HALF)
 
@@ -33,12 +37,12 @@ def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None
 def test_a_block_takes_transactions_until_its_bytes_are_used_up() -> None:
     room = proposal.size_in_block(SMALL) * 2
 
-    assert proposal.select(start(), [SMALL] * 3, room, {}) == (SMALL, SMALL)
-    assert proposal.select(start(), [SMALL] * 3, room - 1, {}) == (SMALL,)
+    assert proposal.select(start(), [SMALL, NEXT], room, READ) == (SMALL, NEXT)
+    assert proposal.select(start(), [SMALL, NEXT], room - 1, READ) == (SMALL,)
 
 
 def test_malformed_transactions_are_passed_over() -> None:
-    assert proposal.select(start(), [b"junk", SMALL], 10**6, {}) == (SMALL,)
+    assert proposal.select(start(), [b"junk", SMALL], 10**6, READ) == (SMALL,)
 
 
 def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() -> None:
@@ -47,7 +51,7 @@ def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() ->
     asked, behind, whole = signed(ALICE, PAY, 0), signed(ALICE, PAY, 1), signed(BOB, PAY, 0)
     outcomes = pool.check_many(state, [asked, behind, whole], at_height())
 
-    chosen = proposal.select(state, [behind, whole], 10**6, pool.verified)
+    chosen = pool.propose(state, [behind, whole], 10**6)
 
     assert [outcome.code for outcome in outcomes] == [0, 0, 0]
     assert chosen == (whole,)
@@ -64,14 +68,14 @@ def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() ->
     ],
 )
 def test_a_proposal_is_judged_by_form_and_cost(txs: list[bytes], verdict: bool) -> None:
-    assert proposal.is_acceptable(start(), txs, {}) is verdict
+    assert proposal.is_acceptable(start(), txs, READ) is verdict
 
 
 @given(st.lists(st.sampled_from([HALF, REST, SMALL, FREE, b"junk", b""])), st.integers(0, 2000))
 def test_an_own_proposal_is_always_acceptable(txs: list[bytes], room: int) -> None:
-    chosen = proposal.select(Draft(start()), txs, room, {})
+    chosen = proposal.select(Draft(start()), txs, room, READ)
 
-    assert proposal.is_acceptable(start(), chosen, {})
+    assert proposal.is_acceptable(start(), chosen, READ)
     assert sum(proposal.size_in_block(raw) for raw in chosen) <= room
 
 

@@ -85,9 +85,10 @@ class Unrunnable:
 
     type: int = 0
     name: str = "unrunnable"
+    cost: Cost = Cost(0)
 
     def prepare(self, _: object) -> Prepared:
-        return Prepared(Cost(0), explode, Amount(0))
+        return Prepared(explode, Amount(0))
 
 
 def unrunnable(machine: Machine) -> Machine:
