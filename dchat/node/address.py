@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_PORT: Final = 65_535
+PORT: Final = re.compile(r"[0-9]{1,5}")
 HOST_NAME: Final = re.compile(
     r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?"
 )
@@ -85,7 +86,7 @@ def parse_multiaddr(text: str) -> PeerAddress:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:6]) > MAX_PORT:
+    if not PORT.fullmatch(text) or int(text) > MAX_PORT:
         raise BadAddress(f"port {text[:20]!r} is not a number from 0 to {MAX_PORT}")
     return int(text)
 

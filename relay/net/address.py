@@ -19,6 +19,7 @@ _ID_PREFIX: Final = bytes.fromhex("0024 0801 1220")
 """Identity multihash of 36 bytes; protobuf `PublicKey{Type: Ed25519, Data: 32 bytes}`."""
 _MAX_TEXT: Final = 512
 _MAX_PORT: Final = 65535
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _NAME: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*", re.I)
 _HOST_WORDS: Final = frozenset({"ip4", "ip6", "dns", "dns4", "dns6"})
 
@@ -104,7 +105,7 @@ def _host(text: str, word: str, host: str) -> str:
 
 
 def _port(text: str, port: str) -> int:
-    if not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
+    if not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
         raise BadAddress(text, f"{port!r} is not a port")
     return int(port)
 

@@ -31,6 +31,8 @@ def test_an_address_is_read(text: str, address: Address) -> None:
         ("7070", "has no port"),
         ("", "has no port"),
         ("host:", "port '' is not a number"),
+        ("host:040737095", "is not a number from 0 to 65535"),
+        ("host:000080", "is not a number"),
         ("host:65536", "is not a number from 0 to 65535"),
         ("host:-1", "is not a number"),
         ("host:٣", "is not a number"),

@@ -10,6 +10,7 @@ from dchat.kernel import accounts, amounts, bech32m
 from dchat.kernel.amounts import BadAmount
 from dchat.kernel.headers import MAX_TIME_NS, MIN_TIME_NS
 from dchat.node import address, rfc3339, units
+from relay.net.address import BadAddress, parse_address, parse_listen, peer_id
 from tests.fakes.memory import ALICE
 from tests.fuzz.mutate import change_bytes, change_text
 from tests.fuzz.target import Target, named
@@ -44,6 +45,7 @@ def _peer_holds(_text: str, peer: object) -> bool:
     return address.parse(str(peer.address)) == peer.address
 
 
+PEER: Final = peer_id(ALICE.seed)
 NOTATIONS: Final = (
     Notation(
         "bech32m",
@@ -86,6 +88,24 @@ NOTATIONS: Final = (
         (address.BadAddress,),
         _peer_holds,
         ("/ip4/127.0.0.1/tcp/1", "/dns/a.example/tcp/7070/p2p/" + "Q" * 46, "/ip6/::1/tcp/9"),
+    ),
+    Notation(
+        "peer",
+        parse_address,
+        (BadAddress,),
+        lambda _, read: parse_address(str(read)) == read,
+        (
+            "/ip4/127.0.0.1/tcp/1",
+            f"/dns/a.example/tcp/7070/p2p/{PEER}",
+            f"/ip6/::1/tcp/9/p2p/{PEER}",
+        ),
+    ),
+    Notation(
+        "listener",
+        parse_listen,
+        (BadAddress,),
+        lambda _, read: parse_address(str(read)) == read,
+        ("127.0.0.1:80", "[::1]:7070", "0.0.0.0:0"),
     ),
     Notation(
         "time",

@@ -120,6 +120,12 @@ def test_where_to_listen_is_read_in_both_forms(text: str, expected: Address) -> 
     assert parse_listen(text) == expected
 
 
+@pytest.mark.parametrize("port", ["65536", "040737095", "\u0668\u0660", "-1", "", "9" * 5000])
+def test_a_port_beyond_the_last_is_refused_however_it_is_spelled(port: str) -> None:
+    with pytest.raises(BadAddress, match="is not a port"):
+        parse_listen(f"localhost:{port}")
+
+
 @given(st.text(max_size=80))
 def test_arbitrary_text_is_an_address_or_refused(text: str) -> None:
     try:
