@@ -93,7 +93,7 @@ class _Office:
 
     def _foretell(self, checks: Sequence[pb.RequestCheckTx]) -> None:
         new = [check.tx for check in checks if check.type == pb.NEW]
-        if len(new) > 1:
+        if new:
             self._app.foresee(new)
 
     def _answer(self, kind: str, request: pb.Request) -> bytes:
