@@ -161,6 +161,14 @@ def settings(node: Node) -> Mapping[str, Table]:
     }
 
 
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return env without the variables that CometBFT prefers to its config.toml, CMT_… and CMTHOME.
+
+    A smaller mempool, say, would drop what the application had let in.
+    """
+    return {name: value for name, value in env.items() if not name.startswith("CMT")}
+
+
 def as_toml(tables: Mapping[str, Table]) -> str:
     """Return TOML text; JSON writes strings, numbers, booleans and lists as TOML does."""
     lines: list[str] = []

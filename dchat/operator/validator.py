@@ -248,7 +248,7 @@ def _comet(tree: Tree, each: ChainPlan) -> Child:
         ready=is_answering,
         ready_deadline_s=NODE_READY_S,
         stop_deadline_s=STOP_S,
-        env=claim.environment(tree.plan.data_dir, os.environ),
+        env=claim.environment(tree.plan.data_dir, home.environment(os.environ)),
         fatal=FATAL,
         remedies=REMEDIES,
         advise=lambda remedy: pulse.heed(tree.pulses[each.chain.name], remedy),

@@ -153,3 +153,9 @@ def test_another_identity_is_refused(tmp_path: Path) -> None:
 
 def test_a_new_home_has_no_genesis(tmp_path: Path) -> None:
     assert home.read_genesis(tmp_path / "new") is None
+
+
+def test_no_variable_changes_what_cometbft_is_told() -> None:
+    env = {"PATH": "/bin", "CMT_MEMPOOL_SIZE": "9", "CMTHOME": "/", "CMTMEMPOOL_SIZE": "9"}
+
+    assert home.environment(env) == {"PATH": "/bin"}
