@@ -7,12 +7,14 @@ import subprocess
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from urllib.error import URLError
 
 import pytest
 
 from tests.e2e.crashes import check_logs, check_same_state, stop
-from tests.e2e.load import ORDERS, Load, rich_genesis
+from tests.e2e.load import ORDERS, Load, post, rich_genesis
 from tests.e2e.struck import Struck
+from tests.faults.blow import Blow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -22,17 +24,19 @@ POINTS_A_BLOCK = 11
 MOST = 60
 IDLE_S = 0.5
 
-Open = Callable[[str, str], Struck]
+Open = Callable[..., Struck]
 
 
 @pytest.fixture
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     chains: list[Struck] = []
 
-    def start(machine: str, backend: str) -> Struck:
+    def start(machine: str = "currency", backend: str = "leveldb", *blows: Blow) -> Struck:
         idle = {"timeout_commit": '"20ms"', "create_empty_blocks": "false"}
         home = tmp_path_factory.mktemp("f")
-        solo = Struck(home, "", rich_genesis(), settings=idle, machine=machine, backend=backend)
+        solo = Struck(
+            home, "", rich_genesis(), settings=idle, machine=machine, backend=backend, blows=blows
+        )
         chains.append(solo)
         solo.start()
         return solo
@@ -121,3 +125,17 @@ def test_comet_ends_at_every_point_of_two_blocks_and_the_chain_goes_on_to_one_st
     stop(solo)
     assert check_same_state(solo)
     check_logs(solo)
+
+
+def test_what_waited_is_forgotten_with_the_mempool_that_held_it(opened: Open) -> None:
+    solo = opened("chat", "leveldb", Blow("check_tx.answered", 1, "node"))
+    solo.wait_for_height(1)
+    with pytest.raises((ConnectionError, URLError)):
+        solo.submit(Load(solo, post).signed(0))
+    solo.bury(solo.wait_for_blow(1))
+    solo.start()
+    solo.wait_for_height(1)
+
+    answer = solo.submit(Load(solo, lambda _: post(1)).signed(0))
+
+    assert (answer["code"], answer["log"]) == (0, "")
