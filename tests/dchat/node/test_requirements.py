@@ -79,13 +79,16 @@ def explode(*_: object) -> Never:
     raise AssertionError("a block was run")
 
 
+FREE = Cost(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Unrunnable:
     """A family whose bodies are all well formed, and must not be run."""
 
     type: int = 0
     name: str = "unrunnable"
-    cost: Cost = Cost(0)
+    cost: Cost = FREE
 
     def prepare(self, _: object) -> Prepared:
         return Prepared(explode, Amount(0))
