@@ -84,7 +84,7 @@ def run(plan: Scenario, home: Path, library: Path) -> list[str]:
         "",
         rich_genesis(),
         settings={"timeout_commit": '"20ms"'},
-        app_args=("--write-buffer-mib", "1"),
+        app_args=("--write-buffer-mib", "1", "--eager"),
         machine=plan.machine,
         backend=plan.backend,
         blows=plan.blows,

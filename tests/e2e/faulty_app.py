@@ -1,10 +1,9 @@
 """An application's process as it ships, with parts that end it where the command line says.
 
-It prunes after every block.
-
 python -m tests.e2e.faulty_app --machine currency --blows commit.answered:3:both --socket ...
 
-Takes all arguments of `python -m abci_currency` besides its own three.
+Takes all arguments of `python -m abci_currency` besides its own. With --eager it prunes after every
+block.
 """
 
 from __future__ import annotations
@@ -29,10 +28,12 @@ def main() -> int:
     parser.add_argument("--machine", choices=sorted(MACHINES), required=True)
     parser.add_argument("--blows", type=parse, default=())
     parser.add_argument("--keep", type=int, default=4)
+    parser.add_argument("--eager", action="store_true")
     chosen, rest = parser.parse_known_args()
     machine = MACHINES[chosen.machine]
     home: Path = process.parse(machine, rest).data_dir.parent
-    prune_eagerly()
+    if chosen.eager:
+        prune_eagerly()
     lit = fuse.Fuse(list(chosen.blows), home / "struck", home / "node.pid")
     return process.run(machine, rest, fuse.parts(lit, chosen.keep))
 
