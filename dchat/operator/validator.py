@@ -51,6 +51,7 @@ REMEDIES: Final = {
     "is too far in the future": "this machine's clock is behind: set it, for example by NTP",
     "is higher than core": _APART,
     "does not match AppHash after replay": _APART,
+    "but last stored abci responses was at height": _APART,
     "no space left on device": "free some space on the disk of the data directory and start again",
     "StoreBlockHeight (": _TORN_APART,
 }

@@ -13,6 +13,7 @@ from tests.e2e.crashes import check_logs, check_same_state, stop
 from tests.e2e.load import load, rich_genesis
 from tests.e2e.solo import PATIENCE_S
 from tests.e2e.struck import Struck, witness
+from tests.faults.blow import Blow
 from tests.faults.damage import KINDS, cut, last_written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -23,7 +24,7 @@ LOGS = {"leveldb": "*.log", "rocksdb": "*.log", "sqlite": "state.sqlite-wal"}
 GOES_ON = [("leveldb", "cut"), ("rocksdb", "cut"), ("sqlite", "cut"), ("sqlite", "bend_middle")]
 IS_REFUSED = [("leveldb", "bend_tail"), ("leveldb", "bend_middle"), ("rocksdb", "bend_middle")]
 
-Killed = Callable[[str], Struck]
+Killed = Callable[..., Struck]
 
 
 @pytest.fixture
@@ -31,19 +32,22 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     """A chain that was killed amid its load; it kept what a client had been told."""
     chains: list[Struck] = []
 
-    def make(backend: str) -> Struck:
+    def make(backend: str = "leveldb", point: str = "") -> Struck:
+        """Killed after some blocks, at a point of a block if one is given."""
         solo = Struck(
             tmp_path_factory.mktemp("t"),
             "",
             rich_genesis(),
             settings={"timeout_commit": '"20ms"'},
             backend=backend,
+            blows=(Blow(point, BLOCKS, "both"),) if point else (),
         )
         chains.append(solo)
         with load(solo, solo.machine), witness(solo) as watching:
             solo.start()
-            solo.wait_for_height(BLOCKS)
-            solo.poll(lambda: watching.height >= BLOCKS, "witness")
+            solo.poll(lambda: watching.height >= BLOCKS - 1, "blocks")
+            if point:
+                solo.bury(solo.wait_for_blow(1))
             solo.stop(signal.SIGKILL)
         return solo
 
@@ -104,8 +108,27 @@ def test_comet_repairs_its_write_ahead_log(killed: Killed, kind: str) -> None:
     assert goes_on(solo)
 
 
-def test_comet_takes_its_state_to_be_older_and_executes_again(killed: Killed) -> None:
-    solo = killed("leveldb")
+def test_comet_whose_state_is_torn_takes_the_results_of_the_block_that_it_saved(
+    killed: Killed,
+) -> None:
+    solo = killed(point="prepare_proposal.asked")
     cut(last_written(solo.home / "data" / "state.db", "*.log"))
 
+    assert goes_on(solo)
+
+
+def test_comet_whose_results_of_a_block_are_torn_goes_on_once_the_state_is_built_anew(
+    killed: Killed,
+) -> None:
+    solo = killed(point="commit.answered")
+    cut(last_written(solo.home / "data" / "state.db", "*.log"))
+
+    solo.start()
+    assert solo.node is not None
+    ended = solo.node.wait(PATIENCE_S)
+    solo.stop(signal.SIGKILL)
+    solo.state.rename(solo.home / "away")
+
+    assert ended == 1
+    assert "last stored abci responses was at height" in (solo.home / "node.log").read_text()
     assert goes_on(solo)
