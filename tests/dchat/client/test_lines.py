@@ -168,7 +168,7 @@ def test_paying_shows_the_block_and_what_is_left(tmp_path: Path) -> None:
     shown = typed(tmp_path, ("/pay bob 5", "you hold"))
 
     assert any(line.startswith("paid 5 DCHAT to bob in block ") for line in shown)
-    assert any(line.startswith("you hold 94.9998") for line in shown)
+    assert any(line.startswith("you hold 94.9999") for line in shown)
 
 
 def test_faults_are_told_with_a_hint_and_the_session_goes_on(tmp_path: Path) -> None:

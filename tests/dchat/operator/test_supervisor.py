@@ -237,6 +237,9 @@ async def main():
         await child.start(
             Scene(Path({str(tmp_path)!r})).child("c", telling(Path({str(told)!r}))), tether.marks
         )
+        told = Path({str(told)!r})
+        while not (told.exists() and told.read_text()):  # the leash may be quicker than the child
+            await trio.sleep(0.01)
         os.kill(os.getpid(), 9)
 trio.run(main)
 """
