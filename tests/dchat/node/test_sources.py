@@ -39,7 +39,9 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes, reaso
         sources.read_file(path)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("absent", "No such file"), (".", "not a regular file")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent", "No such file"), (".", "not a regular file")]
+)
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(BadConfig, match=reason):
         sources.read_file(tmp_path / name)
