@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -88,9 +89,13 @@ class OddSigner:
         """Dial the node as soon as it listens."""
         self._thread.start()
 
+    def join(self) -> None:
+        """Return once the node has hung up."""
+        self._thread.join(PATIENCE_S)
+
     def _serve(self) -> None:
         reader = FrameReader()
-        with self._dialled() as node:
+        with self._dialled() as node, suppress(ConnectionError):  # the node may be killed
             while chunk := node.recv(65_536):
                 for frame in reader.feed(chunk):
                     answer = self._answer(frame)

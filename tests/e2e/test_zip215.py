@@ -48,6 +48,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LightBloc
     solo.wait_for_height(LAST + 1)
     yield trio.run(fetch, solo)
     solo.stop(signal.SIGKILL)
+    signer.join()
 
 
 async def fetch(solo: Solo) -> tuple[LightBlock, ...]:
