@@ -124,7 +124,7 @@ class Took:
 def block(storage: Storage, chance: Random, leaves: int) -> Took:
     """Change a block's worth of keys as a node does."""
     changes = chosen(chance, leaves)
-    view = storage.latest()
+    view = storage.working()
     marks = [time.perf_counter()]
     for name in changes:
         view.get(name)

@@ -72,11 +72,11 @@ def advance(table: Table, changes: Iterable[Change]) -> Table:
         if new is None:
             counts[head] = counts.get(head, 0) - 1
         else:
-            moved += number(sha256(start + new).digest(), "big")
+            moved += number(sha256(start + new).digest())
         if old is None:
             counts[head] = counts.get(head, 0) + 1
         else:
-            moved -= number(sha256(start + old).digest(), "big")
+            moved -= number(sha256(start + old).digest())
         sums[head] = moved
     return _moved(table, counts, sums) if sums else table
 

@@ -112,7 +112,8 @@ class Staged:
     writes: Mapping[bytes, bytes | None]
     replaced: Mapping[bytes, bytes | None]
     pages: Mapping[bytes, bytes | None]
-    recorded: Recorded
+    changes: Sequence[Change]
+    """What the fingerprints follow from: Commit makes them, the app hash need not wait."""
 
 
 class _CachedPages:
@@ -256,8 +257,7 @@ class Storage:
                 changed[name] = value if value is None else stamp + value
                 replaced[name] = old
                 moved.append((key, before, value))
-        recorded = _moved(committed, height, update.root, moved)
-        return Staged(height, update.root, committed, changed, replaced, update.pages, recorded)
+        return Staged(height, update.root, committed, changed, replaced, update.pages, moved)
 
     def commit(self, staged: Staged) -> None:
         """Make the staged state the latest one, on disk and in view; what is too old goes later.
@@ -269,8 +269,9 @@ class Storage:
             if staged.base is not self._committed or not staged.height:
                 raise LocalProtocolError(f"height {staged.height} was not staged on this state")
             meta = self._next_meta(staged)
-            self._backend.write(self._batch(staged, meta))
-            self._committed = _committed(self._backend, meta, staged.recorded, staged.writes)
+            recorded = _moved(staged)
+            self._backend.write(self._batch(staged, meta, recorded))
+            self._committed = _committed(self._backend, meta, recorded, staged.writes)
             self._remember(staged.pages)
             self._pruner.reach(meta.oldest)
 
@@ -290,14 +291,13 @@ class Storage:
         oldest = max(first, staged.height - self._keep + 1)
         return _Meta(FORMAT, VERSION, staged.height, staged.app_hash, oldest)
 
-    def _batch(self, staged: Staged, meta: _Meta) -> Iterator[Write]:
-        before = staged.base.meta
-        record: Iterable[Write] = undo.record(staged.height, staged.replaced)
+    def _batch(self, staged: Staged, meta: _Meta, recorded: Recorded) -> Iterator[Write]:
         base = staged.base
+        record: Iterable[Write] = undo.record(staged.height, staged.replaced)
         return chain(
             staged.writes.items(),
-            record if before.height else (),
-            roots.writes(base.reader, staged.height, base.recorded, staged.recorded),
+            record if base.meta.height else (),
+            roots.writes(base.reader, staged.height, base.recorded, recorded),
             ((_META, _META_SHAPE.encode(meta)),),
         )
 
@@ -345,12 +345,12 @@ def _recorded(backend: Backend, meta: _Meta) -> Recorded:
     return found
 
 
-def _moved(base: _Committed, height: int, app_hash: bytes, changes: Sequence[Change]) -> Recorded:
-    """Return the fingerprints after the block that makes these changes."""
-    before = base.recorded
-    table = advance(table_of(before.latest.modules), changes)
-    since = before.since if base.meta.height else height
-    return Recorded(since, Roots(app_hash, listed(table)))
+def _moved(staged: Staged) -> Recorded:
+    """Return the fingerprints after the staged block."""
+    base = staged.base
+    table = advance(table_of(base.recorded.latest.modules), staged.changes)
+    since = base.recorded.since if base.meta.height else staged.height
+    return Recorded(since, Roots(staged.app_hash, listed(table)))
 
 
 def _decode(data: bytes, where: str) -> _Meta:

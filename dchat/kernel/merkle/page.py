@@ -42,6 +42,8 @@ COUNTS: Final = slice(COUNTS_AT, HASH_SIZE)
 ROOT_HASH: Final = slice(HASH_SIZE, 2 * HASH_SIZE)
 _SMALL: Final = LEAVES_AT + MAX_KEPT * LEAF_SIZE
 _SPARE: Final = bytes(COUNTS_AT - VERSION_SIZE)
+# A copy of a hash that has taken the tag in costs a fifth less than one begun anew.
+_tagged: Final = sha256(NODE_TAG).copy
 _NODES: Final = Struct(f"{HASH_SIZE}s" * 2 * SLOTS)
 
 
@@ -123,17 +125,18 @@ def with_slot(page: bytes, version: bytes, slot: int, now: Slot) -> bytes:
     nodes = [*_NODES.unpack_from(page)]
     nodes[SLOTS + slot] = top
     _rise(nodes, SLOTS + slot, alone=count == 1)
-    counts = page[COUNTS]
-    was = counts[slot]
+    was = page[COUNTS_AT + slot]
     if was == OWN_PAGE == count:
         nodes.append(page[LEAVES_AT:])
     else:
         at = leaves_at(page, slot)
         end = at if was == OWN_PAGE else at + LEAF_SIZE * was
         nodes += (page[LEAVES_AT:at], leaves, page[end:])
+    head = page[VERSION_SIZE:HASH_SIZE]
     if was != count:
-        counts = b"%b%c%b" % (counts[:slot], count, counts[slot + 1 :])
-    nodes[0] = version + _SPARE + counts
+        at = COUNTS_AT - VERSION_SIZE + slot
+        head = b"%b%c%b" % (head[:at], count, head[at + 1 :])
+    nodes[0] = version + head
     return b"".join(nodes)
 
 
@@ -144,8 +147,9 @@ def _rise(nodes: list[bytes], node: int, *, alone: bool) -> None:
         other = nodes[node ^ 1]
         if not alone or other != EMPTY_ROOT:
             alone = False
-            pair = other + top if node & 1 else top + other
-            top = sha256(NODE_TAG + pair).digest()
+            state = _tagged()
+            state.update(other + top if node & 1 else top + other)
+            top = state.digest()
         node >>= 1
         nodes[node] = top
 
@@ -158,7 +162,9 @@ def _rehash(nodes: list[bytes], counts: bytearray, dirty: Sequence[int]) -> None
         for node in dirty:
             left, right = nodes[2 * node], nodes[2 * node + 1]
             if full or _weight(counts, node) > 1:
-                nodes[node] = sha256(NODE_TAG + left + right).digest()
+                state = _tagged()
+                state.update(left + right)
+                nodes[node] = state.digest()
             else:
                 nodes[node] = right if left == EMPTY_ROOT else left
 

@@ -18,6 +18,7 @@ from dchat.kernel.merkle.hashing import (
     HASH_SIZE,
     LEAF_SIZE,
     cut,
+    leaf_hash,
     subtree_hash,
 )
 from dchat.kernel.merkle.page import (
@@ -169,6 +170,9 @@ class _Batch:
 
     def _settle(self, name: bytes, kept: bytes, changes: Sequence[Change]) -> Slot:
         """Change a slot whose leaves are kept in place; give it a page if they are too many."""
+        path, leaf = changes[0]
+        if leaf and len(changes) == 1 and len(kept) == LEAF_SIZE and kept.startswith(path):
+            return 1, leaf, leaf_hash(leaf)
         leaves = _merged(kept, changes)
         count = len(leaves) // LEAF_SIZE
         if count <= MAX_KEPT:

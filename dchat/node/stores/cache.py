@@ -70,9 +70,10 @@ class Memo:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none. Raises: StoreDamaged."""
-        for held in (self._known, self._written):
-            if key in held:
-                return held[key]
+        if key in self._known:
+            return self._known[key]
+        if key in self._written:
+            return self._written[key]
         value = self._reader.get(key)
         with self._adding:
             if self._room_bytes > 0 and key not in self._known:

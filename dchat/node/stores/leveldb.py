@@ -15,7 +15,7 @@ from dchat.node.stores.folder import prepare
 BLOOM_BITS: Final = 10
 NAME: Final = "leveldb"
 # Tables of 2 MiB, mapped into memory: what is open counts as resident.
-MAX_OPEN_FILES: Final = 96
+MAX_OPEN_FILES: Final = 80
 
 
 class _Batch(Protocol):
