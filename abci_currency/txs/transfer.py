@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from abci_currency import state
+from abci_currency.state import pools
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import ZeroAmount
@@ -44,8 +44,7 @@ def check(tx: Transfer) -> None:
 
 def apply(draft: Draft, tx: Transfer, ctx: TxContext) -> tuple[Event, ...]:
     """Debit the sender, credit `tx.to`. Raises: InsufficientFunds, AmountTooLarge."""
-    state.debit(draft, ctx.sender, tx.amount)
-    state.credit(draft, tx.to, tx.amount)
+    pools.move(draft, ctx.sender, tx.to, tx.amount)
     return (Transferred(ctx.sender, tx.to, tx.amount),)
 
 

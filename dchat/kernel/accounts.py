@@ -19,6 +19,7 @@ from dchat.kernel.store import Draft, State
 ACCOUNT_ID_BYTES: Final = 32
 PREFIX: Final = "dchat"
 _TAG: Final = b"dchat/account/v1"
+_MODULE_TAG: Final = b"dchat/module/v1"
 _ED25519: Final = b"\x01"
 
 
@@ -60,6 +61,11 @@ class BadAccount(OperatorError):
 def account_id(public_key: bytes) -> AccountId:
     """Return the id of the account that a 32-byte Ed25519 key opens."""
     return AccountId(hashlib.sha256(_TAG + _ED25519 + public_key).digest())
+
+
+def module_id(name: str) -> AccountId:
+    """Return the id of an account that the chain's own rules hold; no key opens it."""
+    return AccountId(hashlib.sha256(_MODULE_TAG + name.encode()).digest())
 
 
 def show_account(account: AccountId) -> str:

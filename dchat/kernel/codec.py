@@ -20,6 +20,8 @@ from dchat.kernel.errors import ProtocolError
 Raw = int | bytes | str | bool | Sequence["Raw"]
 
 MAX_U64: Final = 2**64 - 1
+MAX_U128: Final = 2**128 - 1
+_WIDE: Final = 16
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 8
 MAX_ENTRIES: Final = 256
@@ -164,6 +166,20 @@ class _Bool(_Plain[bool]):
         return raw
 
 
+class _U128(Shape[int]):
+    """As 16 bytes, the most significant first: msgpack knows no integer of this size."""
+
+    def lower(self, value: int) -> Raw:
+        if type(value) is not int or not 0 <= value <= MAX_U128:
+            raise CodecError("expected an unsigned 128-bit integer")
+        return value.to_bytes(_WIDE, "big")
+
+    def lift(self, raw: object) -> int:
+        if type(raw) is not bytes or len(raw) != _WIDE:
+            raise CodecError("expected an unsigned 128-bit integer as 16 bytes")
+        return int.from_bytes(raw, "big")
+
+
 class Blob(_Plain[bytes]):
     """A byte string of at most `most` bytes."""
 
@@ -278,4 +294,5 @@ def as_values(raw: object) -> Sequence[Raw]:
 
 
 U64: Final[Shape[int]] = _U64()
+U128: Final[Shape[int]] = _U128()
 Bool: Final[Shape[bool]] = _Bool()

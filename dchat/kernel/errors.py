@@ -232,6 +232,19 @@ class AmountTooLarge(TxRejected):
     code = 22
 
 
+class ParameterOutOfBounds(TxRejected):
+    """A parameter would leave its bounds. Attributes: name, have, least, most."""
+
+    code = 23
+
+    def __init__(self, name: str, have: int, least: int, most: int) -> None:
+        super().__init__(f"{name} is {have}, allowed are {least} to {most}")
+        self.name = name
+        self.have = have
+        self.least = least
+        self.most = most
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """How a code is called and what its reader can do next."""
@@ -263,6 +276,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         20: Refusal("ZeroAmount", "name an amount above zero"),
         21: Refusal("InsufficientFunds", "lower the amount or fund the account"),
         22: Refusal("AmountTooLarge", "lower the amount"),
+        23: Refusal("ParameterOutOfBounds", "choose a value within the bounds named"),
         200: Refusal("BadHandle", "use 3 to 32 of a-z, 0-9 and _"),
         201: Refusal("HandleTaken", "choose another handle"),
         202: Refusal("AlreadyRegistered", "update the identity instead"),

@@ -13,6 +13,7 @@ from typing import Final
 from dchat.kernel import accounts, codec, params, supply
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, ChainId
+from dchat.kernel.machine import GenesisContext
 from dchat.kernel.store import Draft, State
 from dchat.kernel.tx import MAX_CHAIN_ID_BYTES
 
@@ -49,20 +50,29 @@ SHAPE: Final = codec.Record(
 def decode(data: bytes) -> Genesis:
     """Return the genesis in data. Raises: CodecError."""
     genesis = SHAPE.decode(data, MAX_BYTES, MAX_ALLOCATIONS)
+    check(genesis)
+    return genesis
+
+
+def check(genesis: Genesis) -> None:
+    """Return if the allocations can be made. Raises: CodecError."""
     ids = [allocation.account for allocation in genesis.allocations]
     if any(left >= right for left, right in pairwise(ids)):
         raise codec.CodecError("allocations are not in strictly ascending order of account")
     if sum(allocation.balance for allocation in genesis.allocations) > codec.MAX_U64:
         raise codec.CodecError("allocations together exceed 64 bits")
-    return genesis
 
 
-def init(draft: Draft, chain_id: ChainId, data: bytes) -> None:
+def init(draft: Draft, context: GenesisContext, data: bytes) -> None:
     """Write the initial state that canonical genesis bytes describe.
 
     Raises: CodecError, InvariantBroken.
     """
-    genesis = decode(data)
+    begin(draft, context.chain_id, decode(data))
+
+
+def begin(draft: Draft, chain_id: ChainId, genesis: Genesis) -> None:
+    """Write what both chains begin with. Raises: CodecError, InvariantBroken."""
     if not genesis.allocations:
         raise InvariantBroken("genesis gives nobody anything")
     draft.put(_CHAIN_KEY, _CHAIN_ID.encode(chain_id))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Final, Generic, Protocol, TypeVar
 
 from dchat.kernel import accounts, codec, params, signing, supply, tx
@@ -52,6 +53,41 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Vote:
+    """Whether a validator took part in the commit of the block before; a vote for nil counts."""
+
+    address: bytes
+    power: int
+    present: bool
+
+
+class Offence(IntEnum):
+    """What evidence proves; the numbers are CometBFT's MisbehaviorType."""
+
+    DUPLICATE_VOTE = 1
+    LIGHT_CLIENT_ATTACK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """A validator's offence: its 20-byte address, and its power, height and time back then."""
+
+    offence: Offence
+    address: bytes
+    power: int
+    height: Height
+    time_ms: EpochMs
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatorPower:
+    """A consensus key and its voting power; as an update to CometBFT, 0 takes it out of the set."""
+
+    public_key: bytes
+    power: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlockContext:
     """All that a block's hooks and transactions may know besides the state."""
 
@@ -60,16 +96,30 @@ class BlockContext:
     block_time_ms: EpochMs
     proposer: bytes = b""
     """20-byte address of the validator that proposed the block."""
+    last_commit: tuple[Vote, ...] = ()
+    """Of everyone who could sign the block before, in CometBFT's order."""
+    misbehaviour: tuple[Misbehaviour, ...] = ()
+    """Proved by evidence in this block; CometBFT has checked it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TxContext:
     """All a handler may know besides the state: who, and in which block."""
 
+    chain_id: ChainId
     sender: AccountId
     public_key: bytes
     height: Height
     block_time_ms: EpochMs
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisContext:
+    """What CometBFT's part of a genesis file says, for the application's part to agree with."""
+
+    chain_id: ChainId
+    time_ms: EpochMs
+    validators: tuple[ValidatorPower, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +198,15 @@ class Family(Generic[T]):
 
 
 Query = Callable[[State, bytes], bytes]
-BlockHook = Callable[[Draft, BlockContext], None]
+BlockHook = Callable[[Draft, BlockContext], tuple[Event, ...]]
+
+
+def _burn(draft: Draft, fees: Amount, _: BlockContext) -> None:
+    supply.burn(draft, fees)
+
+
+def _fixed_set(_: Draft, __: BlockContext) -> tuple[ValidatorPower, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +215,17 @@ class Machine:
 
     name: str
     families: Mapping[int, TxFamily]
-    genesis: Callable[[Draft, ChainId, bytes], None]
+    genesis: Callable[[Draft, GenesisContext, bytes], None]
     """Write the initial state from canonical genesis bytes. Raises: CodecError, InvariantBroken."""
     queries: Mapping[str, Query]
+    begin_block: tuple[BlockHook, ...] = ()
+    """What comes before the block's transactions, in this order."""
+    take_fees: Callable[[Draft, Amount, BlockContext], None] = _burn
+    """Where the fees of a block go, above zero and taken from their payers already."""
     end_block: tuple[BlockHook, ...] = ()
     """What every block owes beyond its transactions, in this order."""
+    validator_updates: Callable[[Draft, BlockContext], tuple[ValidatorPower, ...]] = _fixed_set
+    """What changes in the set of validators, asked last; it votes two blocks on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +242,9 @@ class BlockResult:
 
     writes: Mapping[bytes, bytes | None]
     outcomes: tuple[Outcome, ...]
+    events: tuple[Event, ...] = ()
+    """What the hooks tell."""
+    validator_updates: tuple[ValidatorPower, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +272,10 @@ Known = Mapping[bytes, Judged]
 """What was found out about transactions before, signatures included, by their raw bytes."""
 
 
-def init_chain(machine: Machine, state: State, chain_id: ChainId, genesis: bytes) -> Draft:
+def init_chain(machine: Machine, state: State, context: GenesisContext, genesis: bytes) -> Draft:
     """Return the draft of the initial state. Raises: CodecError for bytes that are no genesis."""
     draft = Draft(state)
-    machine.genesis(draft, chain_id, genesis)
+    machine.genesis(draft, context, genesis)
     return draft
 
 
@@ -217,14 +284,15 @@ def run_block(machine: Machine, state: State, block: Block, known: Known) -> Blo
 
     The same with or without what is known already, which spares judging it again.
     """
-    draft = Draft(state)
-    rules = params.load(draft)
-    runner = _Runner(machine, rules, block.context, known)
+    draft, context = Draft(state), block.context
+    told = [event for hook in machine.begin_block for event in hook(draft, context)]
+    runner = _Runner(machine, params.load(draft), context, known)
     outcomes = tuple([runner.step(draft, raw) for raw in block.txs])
-    supply.burn(draft, Amount(runner.fees))
-    for hook in machine.end_block:
-        hook(draft, block.context)
-    return BlockResult(draft.writes(), outcomes)
+    if runner.fees:
+        machine.take_fees(draft, Amount(runner.fees), context)
+    told += [event for hook in machine.end_block for event in hook(draft, context)]
+    updates = machine.validator_updates(draft, context)
+    return BlockResult(draft.writes(), outcomes, tuple(told), updates)
 
 
 class _Runner:
@@ -272,7 +340,13 @@ class _Runner:
         envelope, block = checked.signed.envelope, self._context
         wanted = envelope.cost_limit
         child = draft.fork()
-        context = TxContext(envelope.sender, envelope.public_key, block.height, block.block_time_ms)
+        context = TxContext(
+            block.chain_id,
+            envelope.sender,
+            envelope.public_key,
+            block.height,
+            block.block_time_ms,
+        )
         try:
             events = checked.prepared.run(child, context)
         except TxRejected as refusal:

@@ -1,18 +1,59 @@
-"""The parameters that both chains have: what a transaction may cost, weigh and wait."""
+"""Parameters: what a vote or genesis may set, each within its bounds.
+
+`("params", section)` holds one section. The kernel's, which both chains have, says what a
+transaction may cost, weigh and wait.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar, cast
 
 from dchat.kernel import codec
+from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount, Cost, Height
 from dchat.kernel.store import Draft, State
 
-KEY: Final = codec.pack(("params", "kernel"))
 MAX_BLOCK_BYTES: Final = 32 * 1024 * 1024
 """No chain may allow larger blocks: one must fit into an ABCI frame, or it stops every node."""
 _COSTS_PER_PRICE: Final = 1000
+
+T = TypeVar("T")
+Bounds = Mapping[str, tuple[int, int]]
+"""The least and the most that each number of a section may be, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section(Generic[T]):
+    """Parameters that belong together, one frozen dataclass of integers."""
+
+    name: str
+    shape: codec.Record[T]
+    default: T
+    bounds: Bounds
+
+    @property
+    def key(self) -> bytes:
+        """Return the state key of the section."""
+        return codec.pack(("params", self.name))
+
+    def check(self, values: T) -> None:
+        """Return if every value is within its bounds. Raises: ParameterOutOfBounds."""
+        for name, (least, most) in self.bounds.items():
+            have = cast("int", getattr(values, name))
+            if not least <= have <= most:
+                raise ParameterOutOfBounds(name, have, least, most)
+
+    def load(self, state: State) -> T:
+        """Return the values in force, the defaults before genesis wrote any."""
+        found = state.get(self.key)
+        return self.default if found is None else self.shape.decode_own(found)
+
+    def save(self, draft: Draft, values: T) -> None:
+        """Put values in force from now on. Raises: ParameterOutOfBounds."""
+        self.check(values)
+        draft.put(self.key, self.shape.encode(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +84,7 @@ DEFAULT: Final = Params(
     max_block_bytes=10 * 1024 * 1024,
     max_validity_blocks=Height(10_000),
 )
+KEY: Final = codec.pack(("params", "kernel"))
 
 
 def load(state: State) -> Params:

@@ -28,9 +28,15 @@ from dchat.kernel.ids import ChainId, EpochMs, Height
 from dchat.kernel.machine import (
     Block,
     BlockContext,
+    BlockResult,
     Event,
+    GenesisContext,
     Machine,
+    Misbehaviour,
+    Offence,
     Outcome,
+    ValidatorPower,
+    Vote,
     init_chain,
     run_block,
 )
@@ -39,7 +45,7 @@ from dchat.kernel.queries import QueryCode
 from dchat.kernel.store import Draft, State
 from dchat.node import queries
 from dchat.node.proto import abci_pb2 as pb
-from dchat.node.proto import params_pb2
+from dchat.node.proto import params_pb2, validator_pb2
 from dchat.node.queries import CODESPACE
 from dchat.node.storage import Staged, Storage
 
@@ -134,7 +140,7 @@ class Node:
             draft = init_chain(
                 self._machine,
                 self._storage.latest(),
-                ChainId(request.chain_id),
+                _genesis_context(request),
                 unwrap(request.app_state_bytes),
             )
         except CodecError as fault:
@@ -188,6 +194,8 @@ class Node:
                 Height(request.height),
                 _epoch_ms(request.time),
                 request.proposer_address,
+                tuple([_vote(each) for each in request.decided_last_commit.votes]),
+                tuple([_misbehaviour(each) for each in request.misbehavior]),
             ),
             tuple(request.txs),
         )
@@ -195,7 +203,7 @@ class Node:
         result = run_block(self._machine, self._state, block, known)
         staged = self._storage.stage(Height(request.height), {**self._genesis, **result.writes})
         self._executed = _Executed(staged, block)
-        return _block_result(result.outcomes, staged.app_hash)
+        return _block_result(result, staged.app_hash)
 
     def commit(self, _request: pb.RequestCommit) -> pb.ResponseCommit:
         """The staged block is on disk. Raises: InvariantBroken if there is none."""
@@ -310,11 +318,36 @@ def _on_top(state: State, writes: Mapping[bytes, bytes | None]) -> State:
     return draft
 
 
-def _block_result(outcomes: Sequence[Outcome], app_hash: bytes) -> pb.ResponseFinalizeBlock:
-    """Code, gas and app hash are hashed by CometBFT; log and events are not."""
+def _genesis_context(request: pb.RequestInitChain) -> GenesisContext:
+    founders = [ValidatorPower(each.pub_key.ed25519, each.power) for each in request.validators]
+    return GenesisContext(ChainId(request.chain_id), _epoch_ms(request.time), tuple(founders))
+
+
+def _vote(vote: pb.VoteInfo) -> Vote:
+    absent = vote.block_id_flag == validator_pb2.BLOCK_ID_FLAG_ABSENT
+    return Vote(vote.validator.address, vote.validator.power, not absent)
+
+
+def _misbehaviour(found: pb.Misbehavior) -> Misbehaviour:
+    return Misbehaviour(
+        Offence(found.type),
+        found.validator.address,
+        found.validator.power,
+        Height(found.height),
+        _epoch_ms(found.time),
+    )
+
+
+def _block_result(result: BlockResult, app_hash: bytes) -> pb.ResponseFinalizeBlock:
+    """Code, gas, validators and app hash are hashed by CometBFT; log and events are not."""
     answer = pb.ResponseFinalizeBlock(app_hash=app_hash)
+    for change in result.validator_updates:
+        update = answer.validator_updates.add(power=change.power)
+        update.pub_key.ed25519 = change.public_key
+    for event in result.events:
+        _tell(event, answer.events.add(type=type(event).__name__))
     add = answer.tx_results.add  # in place: a message made apart is copied in, at twice the time
-    for outcome in outcomes:
+    for outcome in result.outcomes:
         told = add(code=outcome.code, gas_wanted=outcome.cost_wanted, gas_used=outcome.cost_used)
         if outcome.code:
             told.log = explain(outcome)

@@ -7,10 +7,19 @@ from dataclasses import dataclass, replace
 
 from dchat.kernel import accounts, codec, genesis, machine, params, signing, tx
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
-from dchat.kernel.machine import Block, BlockContext, BlockResult, Machine, Outcome, TxFamily
+from dchat.kernel.machine import (
+    Block,
+    BlockContext,
+    BlockResult,
+    GenesisContext,
+    Machine,
+    Outcome,
+    TxFamily,
+)
 
 CHAIN = ChainId("test-1")
 FUNDS = Amount(1_000_000)
+BEGINNING = GenesisContext(CHAIN, EpochMs(0), ())
 
 
 class MemoryState:
@@ -56,7 +65,7 @@ def opened(rules: Machine, **funds: int) -> MemoryState:
         genesis.Genesis(params.DEFAULT, tuple(genesis.Allocation(*each) for each in allocations))
     )
     empty = MemoryState()
-    return empty.after(machine.init_chain(rules, empty, CHAIN, data).writes())
+    return empty.after(machine.init_chain(rules, empty, BEGINNING, data).writes())
 
 
 def envelope(who: Person, body: tuple[codec.Raw, ...], nonce: int = 0) -> tx.Envelope:

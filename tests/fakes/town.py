@@ -26,7 +26,7 @@ from dchat.kernel import genesis, params
 from dchat.kernel.ids import Amount, ChainId, EpochMs, Height, TxHash
 from dchat.kernel.inclusion import TxResult
 from dchat.kernel.light import LightBlock
-from dchat.kernel.machine import Block, BlockContext, Machine, run_block
+from dchat.kernel.machine import Block, BlockContext, GenesisContext, Machine, run_block
 from dchat.kernel.merkle import tree
 from dchat.kernel.merkle.proof import PROOF_TYPE, prove
 from dchat.kernel.store import Draft
@@ -88,7 +88,7 @@ class FakeConsensus:
         allocations = tuple(genesis.Allocation(account, FUNDS) for account in ids)
         draft = Draft(MemoryState())
         content = genesis.SHAPE.encode(genesis.Genesis(params.DEFAULT, allocations))
-        genesis.init(draft, ChainId(chain_id), content)
+        genesis.init(draft, GenesisContext(ChainId(chain_id), EpochMs(0), ()), content)
         self.states = {0: MemoryState().after(draft.writes())}
         self.pages: dict[int, dict[bytes, bytes]] = {}
         self.height = 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.genesis import Allocation, Genesis
 from dchat.kernel.ids import AccountId, Amount, ChainId
 from dchat.kernel.store import Draft
-from tests.fakes.memory import CHAIN, MemoryState
+from tests.fakes.memory import BEGINNING, CHAIN, MemoryState
 
 LOW, HIGH = AccountId(bytes(32)), AccountId(b"\xff" * 32)
 
@@ -23,7 +24,7 @@ def encoded(*allocations: Allocation) -> bytes:
 def test_genesis_gives_balances_supply_parameters_and_the_chain_its_name() -> None:
     draft = Draft(MemoryState())
 
-    genesis.init(draft, CHAIN, encoded(Allocation(LOW, Amount(3)), Allocation(HIGH, Amount(4))))
+    genesis.init(draft, BEGINNING, encoded(Allocation(LOW, Amount(3)), Allocation(HIGH, Amount(4))))
 
     supply.check_invariant(draft)
     assert accounts.load(draft, HIGH).balance == 4
@@ -35,7 +36,7 @@ def test_accounts_out_of_order_or_twice_are_refused(ids: tuple[AccountId, Accoun
     data = encoded(*[Allocation(each, Amount(1)) for each in ids])
 
     with pytest.raises(codec.CodecError, match="ascending"):
-        genesis.init(Draft(MemoryState()), CHAIN, data)
+        genesis.init(Draft(MemoryState()), BEGINNING, data)
 
 
 def test_a_genesis_of_many_accounts_is_read() -> None:
@@ -49,18 +50,22 @@ def test_a_genesis_that_gives_more_than_64_bits_is_refused() -> None:
 
     with pytest.raises(codec.CodecError, match="64 bits"):
         genesis.init(
-            Draft(MemoryState()), CHAIN, encoded(Allocation(LOW, most), Allocation(HIGH, most))
+            Draft(MemoryState()), BEGINNING, encoded(Allocation(LOW, most), Allocation(HIGH, most))
         )
 
 
 def test_an_empty_genesis_is_refused() -> None:
     with pytest.raises(InvariantBroken):
-        genesis.init(Draft(MemoryState()), CHAIN, encoded())
+        genesis.init(Draft(MemoryState()), BEGINNING, encoded())
 
 
 def test_a_chain_id_over_the_bound_is_refused() -> None:
     with pytest.raises(codec.CodecError):
-        genesis.init(Draft(MemoryState()), ChainId("x" * 51), encoded(Allocation(LOW, Amount(1))))
+        genesis.init(
+            Draft(MemoryState()),
+            replace(BEGINNING, chain_id=ChainId("x" * 51)),
+            encoded(Allocation(LOW, Amount(1))),
+        )
 
 
 def test_before_genesis_there_is_no_chain_id() -> None:

@@ -223,8 +223,9 @@ def test_a_transaction_that_was_judged_before_is_not_verified_again() -> None:
 
 def test_block_hooks_run_after_the_transactions_in_order() -> None:
     def append(mark: bytes) -> machine.BlockHook:
-        def hook(draft: Draft, ctx: BlockContext) -> None:
+        def hook(draft: Draft, ctx: BlockContext) -> tuple[Event, ...]:
             draft.put(b"hooks", (draft.get(b"hooks") or b"") + mark + bytes([ctx.height]))
+            return ()
 
         return hook
 

@@ -16,8 +16,9 @@ from abci_currency.txs import transfer
 from dchat.kernel import accounts, params
 from dchat.kernel.errors import REFUSALS, InvariantBroken
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import BlockContext, Outcome
+from dchat.kernel.machine import BlockContext, Event, Outcome
 from dchat.kernel.proposal import size_in_block
+from dchat.kernel.store import Draft
 from dchat.node.app import APP_VERSION, BadGenesis, Node, explain, unwrap
 from dchat.node.frames import MAX_FRAME_BYTES
 from dchat.node.proto import abci_pb2 as pb
@@ -337,7 +338,12 @@ def test_transfers_are_found_by_account_and_not_by_amount(chain: Consensus) -> N
 
 def test_the_machine_is_told_height_time_proposer_and_chain_of_a_block(storage: Storage) -> None:
     told: list[BlockContext] = []
-    attentive = replace(MACHINE, end_block=(lambda _, context: told.append(context),))
+
+    def listen(_: Draft, context: BlockContext) -> tuple[Event, ...]:
+        told.append(context)
+        return ()
+
+    attentive = replace(MACHINE, end_block=(listen,))
     consensus = Consensus(Node(attentive, storage))
     consensus.init()
     consensus.block()

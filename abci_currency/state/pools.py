@@ -1,0 +1,34 @@
+"""Pools: the accounts that the chain's own rules hold, so that every unit is in some account.
+
+No key opens them. The supply report is their balances, read with proof like any other account's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dchat.kernel.accounts import credit, debit, module_id
+from dchat.kernel.ids import AccountId, Amount
+from dchat.kernel.store import Draft
+
+STAKED: Final = module_id("staked")
+"""What validators' tokens add up to, voting or not."""
+UNBONDING: Final = module_id("unbonding")
+"""Stake that left a validator, slashes still to be taken off when it is paid out."""
+REWARDS: Final = module_id("rewards")
+"""Rewards not yet withdrawn, commission and rounding dust included."""
+TREASURY: Final = module_id("treasury")
+VESTING: Final = module_id("vesting")
+"""What genesis locked and nobody has claimed or staked."""
+RELAY_STAKES: Final = module_id("relay-stakes")
+"""What relays bonded, unbonding included."""
+ESCROWS: Final = module_id("escrows")
+"""Postage that payers set aside for a relay."""
+ISSUER_BONDS: Final = module_id("issuer-bonds")
+"""What issuers of delivery tokens set aside."""
+
+
+def move(draft: Draft, source: AccountId, target: AccountId, amount: Amount) -> None:
+    """Take amount from one account and give it to another. Raises: InsufficientFunds."""
+    debit(draft, source, amount)
+    credit(draft, target, amount)
