@@ -33,7 +33,7 @@ def pay(who: Person, to: Person, amount: int, nonce: int = 0, memo: str = "") ->
 
 
 def as_(who: Person) -> TxContext:
-    return TxContext(who.id, who.public_key, Height(1), EpochMs(1))
+    return TxContext(CHAIN, who.id, who.public_key, Height(1), EpochMs(1))
 
 
 def start() -> MemoryState:
