@@ -16,6 +16,7 @@ from tests.fakes.memory import (
     ALICE,
     BOB,
     CAROL,
+    CHAIN,
     MemoryState,
     Person,
     balance,
