@@ -78,7 +78,9 @@ class Rewards:
     epoch_ms: int = DAY_MS
     """An epoch's length: emission is counted in whole ones."""
     epoch_emission: Amount = _NOTHING
-    """What stakers get issued an epoch."""
+    """What is issued an epoch."""
+    emission_treasury_bp: int = 0
+    """Share of it that the treasury gets, rounded down; stakers get the rest."""
     max_emission: Amount = _NOTHING
     """What may ever be issued after genesis."""
 
@@ -133,6 +135,7 @@ REWARDS: Final = _section(
         "fee_treasury_bp": _FRACTION,
         "epoch_ms": (60_000, 365 * DAY_MS),
         "epoch_emission": (0, codec.MAX_U64 // 4),
+        "emission_treasury_bp": _FRACTION,
         "max_emission": (0, codec.MAX_U64 // 4),
     },
 )
