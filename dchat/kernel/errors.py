@@ -245,6 +245,12 @@ class ParameterOutOfBounds(TxRejected):
         self.most = most
 
 
+class KeyChanging(TxRejected):
+    """A rotation of the account's key waits in front: which key signs is not known yet."""
+
+    code = 24
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """How a code is called and what its reader can do next."""
@@ -277,6 +283,9 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         21: Refusal("InsufficientFunds", "lower the amount or fund the account"),
         22: Refusal("AmountTooLarge", "lower the amount"),
         23: Refusal("ParameterOutOfBounds", "choose a value within the bounds named"),
+        24: Refusal("KeyChanging", "wait for the block that changes the key, then sign with it"),
+        140: Refusal("HeldByRules", "name an account that somebody holds, or the treasury"),
+        141: Refusal("NothingToWithdraw", "see dchat query rewards for where something is due"),
         200: Refusal("BadHandle", "use 3 to 32 of a-z, 0-9 and _"),
         201: Refusal("HandleTaken", "choose another handle"),
         202: Refusal("AlreadyRegistered", "update the identity instead"),

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
-from dchat.kernel import accounts, codec, params, signing, supply, tx
+from dchat.kernel import accounts, params, signing, supply, tx
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import (
     BadSignature,
@@ -23,7 +23,7 @@ from dchat.kernel.errors import (
     CostLimitTooLow,
     Expired,
     FeeTooLow,
-    MalformedBody,
+    KeyChanging,
     NonceMismatch,
     SenderKeyMismatch,
     TxRejected,
@@ -32,10 +32,13 @@ from dchat.kernel.errors import (
     WeakKey,
     WrongChain,
 )
+from dchat.kernel.family import Event, Family, Prepared, TxContext, TxFamily
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
 from dchat.kernel.params import Params
 from dchat.kernel.store import Draft, State
 from dchat.kernel.tx import SignedTx
+
+__all__ = ["Event", "Family", "Prepared", "TxContext", "TxFamily"]
 
 BASE_COST: Final = Cost(56)
 """Cost units of decoding, one signature check and the sender's record."""
@@ -43,13 +46,11 @@ _BYTES_PER_COST: Final = 16
 """Decoding 64 KiB of the smallest values takes 3 ms; other bytes are cheaper."""
 _FREE: Final = Cost(0)
 _NOTHING: Final = Amount(0)
+CHANGING: Final = Account(b"changing", 0, Nonce(0), _NOTHING)
+"""What behind() makes of a sender whose next key depends on how the block goes; never in a state.
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Base of what a transaction tells the outside world."""
+Whoever signs behind it with the key that turns out to be wrong would fill a block for free.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +104,6 @@ class BlockContext:
 
 
 @dataclass(frozen=True, slots=True)
-class TxContext:
-    """All a handler may know besides the state: who, and in which block."""
-
-    chain_id: ChainId
-    sender: AccountId
-    public_key: bytes
-    height: Height
-    block_time_ms: EpochMs
-
-
-@dataclass(frozen=True, slots=True)
 class GenesisContext:
     """What CometBFT's part of a genesis file says, for the application's part to agree with."""
 
@@ -132,69 +122,6 @@ class Outcome:
     cost_wanted: Cost = _FREE
     cost_used: Cost = _FREE
     events: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A body that its family has decoded and found well formed."""
-
-    run: Callable[[Draft, TxContext], tuple[Event, ...]]
-    spends: Amount
-    """The most that run takes from the sender's balance."""
-
-
-class TxFamily(Protocol):
-    """One type of transaction, whatever its fields."""
-
-    @property
-    def type(self) -> int:
-        """Return the first element of the bodies that are this family's."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Return the name that commands and events use."""
-        ...
-
-    @property
-    def cost(self) -> Cost:
-        """Return the cost units that a body takes beyond any transaction's."""
-        ...
-
-    def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
-        """Return the runnable body. Raises: TxRejected."""
-        ...
-
-
-def _nothing(_: object) -> Amount:
-    return _NOTHING
-
-
-@dataclass(frozen=True, slots=True)
-class Family(Generic[T]):
-    """One type of transaction: its fields, its price, its stateless rules, its effect."""
-
-    type: int
-    name: str
-    shape: codec.Shape[T]
-    cost: Cost
-    check: Callable[[T], None]
-    apply: Callable[[Draft, T, TxContext], tuple[Event, ...]]
-    spends: Callable[[T], Amount] = _nothing
-    """The most that apply takes from the sender's balance: what waits behind cannot count on it."""
-
-    def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
-        """Return the body, decoded and checked without state. Raises: TxRejected."""
-        try:
-            body = self.shape.lift(fields)
-        except codec.CodecError as fault:
-            raise MalformedBody(f"{self.name}: {fault}") from None
-        self.check(body)
-        return Prepared(lambda draft, ctx: self.apply(draft, body, ctx), self.spends(body))
-
-    def body(self, fields: T) -> tuple[codec.Raw, ...]:
-        """Return the envelope body that carries these fields. Raises: CodecError."""
-        return (self.type, *codec.as_values(self.shape.lower(fields)))
 
 
 Query = Callable[[State, bytes], bytes]
@@ -369,14 +296,17 @@ def behind(senders: Mapping[AccountId, Account], state: State, tx: Checked | Fau
     """Return what is left of the sender's account once this one has run as well.
 
     `senders` are accounts as the transactions before leave them, where they are not as in state.
-    Raises: SenderKeyMismatch, WeakKey, NonceMismatch, CannotPayFee.
+    Raises: KeyChanging, SenderKeyMismatch, WeakKey, NonceMismatch, CannotPayFee.
     """
     envelope = tx.signed.envelope
     sender = senders.get(envelope.sender) or accounts.load(state, envelope.sender)
+    if sender is CHANGING:
+        raise KeyChanging("a change of the account's key comes first")
     check_sender(envelope, sender)
     check_nonce(envelope, sender)
-    spends = tx.prepared.spends if isinstance(tx, Checked) else _NOTHING
-    return charged(sender, envelope, spends)
+    if isinstance(tx, Faulty):
+        return charged(sender, envelope)
+    return CHANGING if tx.prepared.rekeys else charged(sender, envelope, tx.prepared.spends)
 
 
 def read(machine: Machine, raw: bytes) -> Judged:
@@ -416,10 +346,11 @@ def check_body(machine: Machine, signed: SignedTx) -> Checked:
     family = machine.families.get(body[0]) if isinstance(body[0], int) else None
     if family is None:
         raise UnknownTransaction(f"type {body[0]!r} on the {machine.name} chain")
-    cost = cost_of(signed.size, family.cost)
+    fields = body[1:]
+    cost = cost_of(signed.size, family.price(fields))
     if signed.envelope.cost_limit < cost:
         raise CostLimitTooLow(have=signed.envelope.cost_limit, need=cost)
-    return Checked(signed, family.prepare(body[1:]), cost)
+    return Checked(signed, family.prepare(fields), cost)
 
 
 def check_least_cost(signed: SignedTx) -> None:

@@ -58,6 +58,9 @@ class Counting:
     name: str = transfer.FAMILY.name
     cost: Cost = transfer.FAMILY.cost
 
+    def price(self, fields: Sequence[codec.Raw]) -> Cost:
+        return transfer.FAMILY.price(fields)
+
     def prepare(self, fields: Sequence[codec.Raw]) -> Prepared:
         self.judged.append(fields)
         return transfer.FAMILY.prepare(fields)

@@ -90,6 +90,9 @@ class Unrunnable:
     name: str = "unrunnable"
     cost: Cost = FREE
 
+    def price(self, _: object) -> Cost:
+        return FREE
+
     def prepare(self, _: object) -> Prepared:
         return Prepared(explode, Amount(0))
 
