@@ -18,6 +18,12 @@ POWERS: Final = codec.pack(("power", b"", b""))[:-4]
 """What every key of `power` begins with."""
 REWARD_TOTALS: Final = codec.pack(("reward_totals",))
 ACTIVE_SET: Final = codec.pack(("active_set",))
+MATURING: Final = codec.pack(("maturing", b"", b""))[:-4]
+"""What every key of `maturing` begins with."""
+RELAYS: Final = codec.pack(("relay", b""))[:-2]
+"""What every key of `relay` begins with."""
+ESCROWS: Final = codec.pack(("escrow", b"", 0))[:-3]
+ISSUERS: Final = codec.pack(("issuer", b""))[:-2]
 
 
 def validator(operator: AccountId) -> bytes:
@@ -50,9 +56,9 @@ def redelegation(delegator: AccountId, target: AccountId, number: int) -> bytes:
     return codec.pack(("redelegation", delegator, target, number))
 
 
-def maturing(due: EpochMs, number: int) -> bytes:
-    """Return the key of an entry in the queue of what ends with time, the soonest first."""
-    return codec.pack(("maturing", due.to_bytes(8, "big"), number))
+def maturing(due: EpochMs, entry: bytes) -> bytes:
+    """Return the key in the queue of what ends with time, the soonest first; `entry` is its key."""
+    return codec.pack(("maturing", due.to_bytes(8, "big"), entry))
 
 
 def validator_rewards(operator: AccountId) -> bytes:
@@ -63,3 +69,18 @@ def validator_rewards(operator: AccountId) -> bytes:
 def reward_address(delegator: AccountId) -> bytes:
     """Return the key of where an account's rewards are paid to, if not to itself."""
     return codec.pack(("reward_address", delegator))
+
+
+def relay(peer: bytes) -> bytes:
+    """Return the key of a relay's record; its peer is the 32-byte key that its peer id encodes."""
+    return codec.pack(("relay", peer))
+
+
+def escrow(payer: AccountId, number: int) -> bytes:
+    """Return the key of the postage that a payer set aside under that number."""
+    return codec.pack(("escrow", payer, number))
+
+
+def issuer(owner: AccountId) -> bytes:
+    """Return the key of what an issuer of delivery tokens set aside, with its token keys."""
+    return codec.pack(("issuer", owner))

@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from abci_currency import keys, params
-from abci_currency.state import pools, staking
+from abci_currency.state import pools, stake
 from dchat.kernel import codec, supply
 from dchat.kernel.accounts import ACCOUNT_ID, credit
 from dchat.kernel.amounts import UNIT
@@ -172,7 +172,7 @@ def _issue(draft: Draft, amount: Amount, treasury_bp: int) -> None:
 
 
 def caught_up(
-    held: Totals, validator: staking.Validator, before: ValidatorRewards
+    held: Totals, validator: stake.Validator, before: ValidatorRewards
 ) -> ValidatorRewards:
     """Return what a validator's stake has earned as of held, commission taken off.
 
@@ -188,7 +188,7 @@ def caught_up(
     )
 
 
-def settle(draft: Draft, operator: AccountId, validator: staking.Validator) -> ValidatorRewards:
+def settle(draft: Draft, operator: AccountId, validator: stake.Validator) -> ValidatorRewards:
     """Let a validator catch up, and return what its stake has earned.
 
     `validator` is its record as it was ever since it caught up last: what changes its tokens,
@@ -201,7 +201,7 @@ def settle(draft: Draft, operator: AccountId, validator: staking.Validator) -> V
     return after
 
 
-def due(delegation: staking.Delegation, earned: ValidatorRewards) -> Amount:
+def due(delegation: stake.Delegation, earned: ValidatorRewards) -> Amount:
     """Return what a delegator may withdraw from a validator that caught up, rounded down."""
     return Amount(delegation.shares * (earned.per_share - delegation.paid_per_share) // SCALE)
 
@@ -212,15 +212,15 @@ def claim(draft: Draft, delegator: AccountId, operator: AccountId) -> Amount:
     It has to come before the delegator's shares change; who has none yet begins at the
     validator's present per_share, `settle(…).per_share`.
     """
-    validator = staking.validator(draft, operator)
-    held = staking.delegation(draft, delegator, operator)
+    validator = stake.validator(draft, operator)
+    held = stake.delegation(draft, delegator, operator)
     if validator is None or held is None:
         return _NOTHING
     earned = settle(draft, operator, validator)
     amount = due(held, earned)
     if earned.per_share != held.paid_per_share:
         after = replace(held, paid_per_share=earned.per_share)
-        draft.put(keys.delegation(delegator, operator), staking.DELEGATION.encode(after))
+        draft.put(keys.delegation(delegator, operator), stake.DELEGATION.encode(after))
     _pay(draft, delegator, amount)
     return amount
 
@@ -230,7 +230,7 @@ def claim_commission(draft: Draft, operator: AccountId) -> Amount:
 
     What was earned before a validator ceased to be is paid as well.
     """
-    validator = staking.validator(draft, operator)
+    validator = stake.validator(draft, operator)
     earned = settle(draft, operator, validator) if validator else of_validator(draft, operator)
     amount, rest = divmod(earned.commission, SCALE)
     if amount:

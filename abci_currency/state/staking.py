@@ -1,146 +1,282 @@
-"""Stake: validators, what is delegated to them, and what is on its way out.
+"""What is done with stake: bonding it, taking it back, and changing a validator in one place.
 
-    ("validator", operator)                      Validator
-    ("consensus_key", address)                   [operator]      also of retired keys
-    ("power", 2^64-1-tokens, operator)           [] of every validator that may vote
-    ("delegation", delegator, operator)          [shares, paid_per_share]
-    ("unbonding", delegator, operator, number)   [tokens, begun_at, due]
-    ("redelegation", delegator, target, number)  [source, shares, begun_at, due]
-    ("maturing", due, number)                    the key of what ends then
-
-A delegator holds shares of a validator's tokens: a slash takes tokens, and every share is worth
-less at once. Shares round in favour of those that stay: down when they are given, and what they
-are worth down when they are taken back.
+The records are those of stake.py, named here as well. `replace_validator` is the only way to
+change a validator: it lets rewards catch up first and keeps the index of power and the sum of
+active tokens in step, so that neither is ever computed by walking.
 Source: the rules of Cosmos SDK x/staking; ADR 14.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 from abci_currency import keys
+from abci_currency.state import pools, rewards
+from abci_currency.state.stake import (
+    ADDRESS_BYTES,
+    CONSENSUS_KEY,
+    DELEGATION,
+    MAX_MONIKER_BYTES,
+    POWER_UNIT,
+    REDELEGATION,
+    UNBONDING,
+    VALIDATOR,
+    Commission,
+    Delegation,
+    Redelegation,
+    Unbonding,
+    Validator,
+    address_of,
+    delegation,
+    operator_of,
+    save_delegation,
+    save_validator,
+    self_stake,
+    shares_for,
+    tokens_for,
+    validator,
+)
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
-from dchat.kernel.amounts import UNIT
-from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.store import Draft, State
+from dchat.kernel.errors import AmountTooLarge, TxRejected
+from dchat.kernel.ids import AccountId, Amount, EpochMs
+from dchat.kernel.store import Draft
 
-MAX_MONIKER_BYTES: Final = 64
-CONSENSUS_KEY: Final = codec.Fixed(32)
-POWER_UNIT: Final = UNIT
-"""Base units of stake for one unit of voting power: CometBFT bounds the sum of powers to 2^60."""
+__all__ = [
+    "ADDRESS_BYTES",
+    "CONSENSUS_KEY",
+    "DELEGATION",
+    "MAX_MONIKER_BYTES",
+    "POWER_UNIT",
+    "REDELEGATION",
+    "UNBONDING",
+    "VALIDATOR",
+    "Commission",
+    "Delegation",
+    "Redelegation",
+    "Unbonding",
+    "Validator",
+    "address_of",
+    "delegation",
+    "operator_of",
+    "save_delegation",
+    "save_validator",
+    "self_stake",
+    "shares_for",
+    "tokens_for",
+    "validator",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Commission:
-    """What an operator keeps of its delegators' rewards, in basis points."""
-
-    rate_bp: int
-    max_rate_bp: int
-    """Never raised."""
-    max_change_bp: int
-    """How far the rate may move in 24 hours."""
-    changed_at: EpochMs
-
-
-@dataclass(frozen=True, slots=True)
-class Validator:
-    """A validator, named by its operator's account."""
-
-    consensus_key: bytes
-    key_changed_at: EpochMs
-    moniker: str
-    commission: Commission
-    min_self_delegation: Amount
-    tokens: Amount
-    shares: int
-    jailed: bool
-    jailed_until: EpochMs
-    tombstoned: bool
-    """It signed twice, again: it never returns."""
-    active: bool
-    """It is in the set that CometBFT was given last."""
+_PRESENT: Final = codec.pack(())
+_NEVER: Final = EpochMs(0)
+_NOTHING: Final = Amount(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """What one account has with one validator."""
+class UnknownValidator(TxRejected):
+    """No validator has this operator."""
 
-    shares: int
-    paid_per_share: int
-    """The validator's per_share up to which rewards were paid."""
+    code = 110
 
 
-@dataclass(frozen=True, slots=True)
-class Unbonding:
-    """Stake that left a validator and is liable until it is due; slashes are taken off then."""
+class AlreadyValidator(TxRejected):
+    """The account operates a validator already."""
 
-    tokens: Amount
-    begun_at: Height
-    due: EpochMs
+    code = 111
 
 
-@dataclass(frozen=True, slots=True)
-class Redelegation:
-    """Shares that came from another validator, and are liable for it until they are due."""
+class ConsensusKeyTaken(TxRejected):
+    """The consensus key is some validator's, or was once."""
 
-    source: AccountId
-    shares: int
-    begun_at: Height
-    due: EpochMs
+    code = 112
 
 
-_COMMISSION: Final = codec.Record(
-    Commission,
-    rate_bp=codec.U64,
-    max_rate_bp=codec.U64,
-    max_change_bp=codec.U64,
-    changed_at=codec.U64,
-)
-VALIDATOR: Final = codec.Record(
-    Validator,
-    consensus_key=CONSENSUS_KEY,
-    key_changed_at=codec.U64,
-    moniker=codec.Text(MAX_MONIKER_BYTES),
-    commission=_COMMISSION,
-    min_self_delegation=codec.U64,
-    tokens=codec.U64,
-    shares=codec.U128,
-    jailed=codec.Bool,
-    jailed_until=codec.U64,
-    tombstoned=codec.Bool,
-    active=codec.Bool,
-)
-DELEGATION: Final = codec.Record(Delegation, shares=codec.U128, paid_per_share=codec.U128)
-UNBONDING: Final = codec.Record(Unbonding, tokens=codec.U64, begun_at=codec.U64, due=codec.U64)
-REDELEGATION: Final = codec.Record(
-    Redelegation, source=ACCOUNT_ID, shares=codec.U128, begun_at=codec.U64, due=codec.U64
-)
+class InsufficientStake(TxRejected):
+    """The account has less with the validator than it takes. Attributes: have, need -- base units.
+
+    The numbers are shares where shares are taken.
+    """
+
+    code = 120
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"has {have} with this validator, needs {need}")
+        self.have = have
+        self.need = need
 
 
-def validator(state: State, operator: AccountId) -> Validator | None:
-    """Return the validator of this operator, None where there is none."""
-    found = state.get(keys.validator(operator))
-    return None if found is None else VALIDATOR.decode_own(found)
+class ValidatorTombstoned(TxRejected):
+    """The validator will never vote again, so nobody may bond more with it."""
+
+    code = 124
 
 
-def save_validator(draft: Draft, operator: AccountId, record: Validator) -> None:
-    """Write a validator."""
-    draft.put(keys.validator(operator), VALIDATOR.encode(record))
+class WorthlessShares(TxRejected):
+    """All that the validator had was slashed, so its shares have no price."""
+
+    code = 125
 
 
-def delegation(state: State, delegator: AccountId, operator: AccountId) -> Delegation | None:
-    """Return what an account has with a validator, None where it has nothing."""
-    found = state.get(keys.delegation(delegator, operator))
-    return None if found is None else DELEGATION.decode_own(found)
+def found(draft: Draft, operator: AccountId) -> Validator:
+    """Return the validator of this operator. Raises: UnknownValidator."""
+    record = validator(draft, operator)
+    if record is None:
+        raise UnknownValidator("no validator has this operator")
+    return record
 
 
-def shares_for(record: Validator, tokens: Amount) -> int:
-    """Return the shares that tokens buy, rounded down; one for one where there are none yet."""
-    return tokens * record.shares // record.tokens if record.shares else tokens
+def open_validator(
+    draft: Draft,
+    operator: AccountId,
+    consensus_key: bytes,
+    moniker: str,
+    terms: tuple[Commission, Amount],
+) -> None:
+    """Write a validator without stake. `terms` are its commission and its least own stake.
+
+    Raises: AlreadyValidator, ConsensusKeyTaken.
+    """
+    if validator(draft, operator) is not None:
+        raise AlreadyValidator("the account operates a validator already")
+    claim_key(draft, consensus_key, operator)
+    commission, least = terms
+    record = Validator(
+        consensus_key=consensus_key,
+        key_changed_at=_NEVER,
+        moniker=moniker,
+        commission=commission,
+        min_self_delegation=least,
+        tokens=_NOTHING,
+        shares=0,
+        jailed=False,
+        jailed_until=_NEVER,
+        tombstoned=False,
+        active=False,
+    )
+    save_validator(draft, operator, record)
 
 
-def tokens_for(record: Validator, shares: int) -> Amount:
-    """Return what shares are worth, rounded down."""
-    return Amount(shares * record.tokens // record.shares) if record.shares else Amount(0)
+def claim_key(draft: Draft, consensus_key: bytes, operator: AccountId) -> None:
+    """Let a consensus key name its operator for good. Raises: ConsensusKeyTaken."""
+    address = address_of(consensus_key)
+    if operator_of(draft, address) is not None:
+        raise ConsensusKeyTaken("a validator has this consensus key, or had it once")
+    draft.put(keys.consensus_key(address), ACCOUNT_ID.encode(operator))
+
+
+def replace_validator(
+    draft: Draft, operator: AccountId, before: Validator, after: Validator
+) -> None:
+    """Put after in the place of before: rewards catch up first, power and active stake follow."""
+    if after == before:
+        return
+    if _earns_by(after) != _earns_by(before):
+        rewards.settle(draft, operator, before)
+        _count_active(draft, _voting(after) - _voting(before))
+    _rank(draft, operator, before, after)
+    save_validator(draft, operator, after)
+
+
+def _earns_by(record: Validator) -> tuple[int, int, int, bool]:
+    return record.tokens, record.shares, record.commission.rate_bp, record.active
+
+
+def _voting(record: Validator) -> int:
+    return record.tokens if record.active else 0
+
+
+def _count_active(draft: Draft, change: int) -> None:
+    if change:
+        held = rewards.totals(draft)
+        active = Amount(held.active_tokens + change)
+        rewards.save_totals(draft, replace(held, active_tokens=active))
+
+
+def _rank(draft: Draft, operator: AccountId, before: Validator, after: Validator) -> None:
+    """Keep the one entry by which the strongest are found; who may not vote has none."""
+    old, new = _place(operator, before), _place(operator, after)
+    if old == new:
+        return
+    if old is not None:
+        draft.delete(old)
+    if new is not None:
+        draft.put(new, _PRESENT)
+
+
+def _place(operator: AccountId, record: Validator) -> bytes | None:
+    eligible = not record.jailed and record.tokens >= POWER_UNIT
+    return keys.power(record.tokens, operator) if eligible else None
+
+
+def bond(
+    draft: Draft, delegator: AccountId, operator: AccountId, tokens: Amount, source: AccountId
+) -> int:
+    """Move tokens from source into stake with a validator; return the shares they bought.
+
+    Raises: UnknownValidator, ValidatorTombstoned, WorthlessShares, AmountTooLarge,
+    InsufficientFunds.
+    """
+    before = found(draft, operator)
+    shares = _bought(before, tokens)
+    held = _settled(draft, delegator, operator)
+    after = replace(before, tokens=Amount(before.tokens + tokens), shares=before.shares + shares)
+    pools.move(draft, source, pools.STAKED, tokens)
+    replace_validator(draft, operator, before, after)
+    _hold(draft, delegator, operator, replace(held, shares=held.shares + shares))
+    return shares
+
+
+def _bought(record: Validator, tokens: Amount) -> int:
+    if record.tombstoned:
+        raise ValidatorTombstoned("it signed twice and will never vote again")
+    if record.shares and not record.tokens:
+        raise WorthlessShares("all that the validator had was slashed")
+    shares = shares_for(record, tokens)
+    if record.shares + shares > codec.MAX_U128:
+        raise AmountTooLarge("the validator's shares would exceed 128 bits")
+    return shares
+
+
+def take_shares(draft: Draft, delegator: AccountId, operator: AccountId, shares: int) -> Amount:
+    """Take shares from a delegator; return what they are worth, which the pool STAKED still holds.
+
+    An operator left with less than its validator's min_self_delegation is jailed.
+    Raises: UnknownValidator, InsufficientStake.
+    """
+    before = found(draft, operator)
+    held = _settled(draft, delegator, operator)
+    if held.shares < shares:
+        raise InsufficientStake(have=held.shares, need=shares)
+    tokens, left = tokens_for(before, shares), held.shares - shares
+    after = replace(before, tokens=Amount(before.tokens - tokens), shares=before.shares - shares)
+    if delegator == operator and tokens_for(after, left) < after.min_self_delegation:
+        after = replace(after, jailed=True)
+    replace_validator(draft, operator, before, after)
+    _hold(draft, delegator, operator, replace(held, shares=left))
+    return tokens
+
+
+def _settled(draft: Draft, delegator: AccountId, operator: AccountId) -> Delegation:
+    """Pay the rewards of the shares held so far, and return them; none are a delegation too."""
+    if delegation(draft, delegator, operator) is None:
+        return Delegation(0, 0, 0)
+    rewards.claim(draft, delegator, operator)
+    return delegation(draft, delegator, operator) or Delegation(0, 0, 0)
+
+
+def _hold(draft: Draft, delegator: AccountId, operator: AccountId, record: Delegation) -> None:
+    """Write a delegation that is owed nothing for the time before now."""
+    paid = rewards.of_validator(draft, operator).per_share
+    save_delegation(draft, delegator, operator, replace(record, paid_per_share=paid))
+
+
+def shares_worth(record: Validator, held: int, tokens: Amount) -> int:
+    """Return how many of the shares held to take for at least tokens, rounded up.
+
+    What would be left over worth nothing goes along. Raises: InsufficientStake.
+    """
+    worth = tokens_for(record, held)
+    if worth < tokens:
+        raise InsufficientStake(have=worth, need=tokens)
+    needed = -(-tokens * record.shares // record.tokens) if record.tokens else held
+    return needed if tokens_for(record, held - needed) else held
