@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from dchat.kernel import codec
 from dchat.kernel.amounts import UNIT
+from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount
 from dchat.kernel.params import DEFAULT as KERNEL
 from dchat.kernel.params import Bounds, Section
@@ -95,6 +96,8 @@ class Relays:
     """What an escrow or an issuer's bond opens with at least."""
     escrow_delay_ms: int = 14 * DAY_MS
     """How long a closing escrow or bond still answers for claims."""
+    token_epoch_ms: int = 7 * DAY_MS
+    """How long one key for delivery tokens is good for; epochs are counted from 1970 on."""
 
 
 def _section(name: str, default: T, bounds: Bounds) -> Section[T]:
@@ -147,5 +150,19 @@ RELAYS: Final = _section(
         "unbonding_ms": _SPAN,
         "min_escrow": _SOME,
         "escrow_delay_ms": _SPAN,
+        "token_epoch_ms": (3_600_000, 365 * DAY_MS),
     },
 )
+
+
+def check_together(staking: Staking, slashing: Slashing, rewards: Rewards) -> None:
+    """Return if the sections, each within its bounds, fit together. Raises: ParameterOutOfBounds.
+
+    Fees are shared out once at most, and what answers for an offence is still there to answer.
+    """
+    left = BASIS_POINTS - rewards.fee_burn_bp
+    if rewards.fee_treasury_bp > left:
+        raise ParameterOutOfBounds("fee_treasury_bp", rewards.fee_treasury_bp, 0, left)
+    oldest, liable = slashing.evidence_max_age_ms, staking.unbonding_ms
+    if oldest > liable:
+        raise ParameterOutOfBounds("evidence_max_age_ms", oldest, _SPAN[0], liable)
