@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Annotated, Final, TypeVar
 
 import typer
 
 from dchat.cli import checked
 from dchat.cli.chains import ChainName, Network, entry_of, with_chain
 from dchat.cli.checked import Checked, NoProof
+from dchat.cli.options import with_options
 from dchat.cli.show import Json, Value, show
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import Height
@@ -20,7 +20,6 @@ from dchat.kernel.queries import Listing, Page
 from dchat.node.chain import MAX_AGE_S, Asking, OpenChain
 from dchat.node.rpc import LATEST
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Fields = Mapping[str, Value]
 
@@ -74,21 +73,6 @@ def named(node: str | None) -> tuple[str, ...]:
     return () if node is None else (node,)
 
 
-def asking(command: Callable[Concatenate[Asked, P], None]) -> Callable[..., None]:
-    """Return the command with the common options in place of its first parameter."""
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    common = list(inspect.signature(_asked, eval_str=True).parameters.values())
-    call = cast("Callable[..., None]", command)
-
-    def run(**given: object) -> None:
-        options = {option.name: given.pop(option.name) for option in common}
-        call(cast("Callable[..., Asked]", _asked)(**options), **given)
-
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, *common])
-    return run
-
-
 def _asked(  # noqa: PLR0913 -- Typer: one parameter per option
     *,
     network: Network,
@@ -101,6 +85,10 @@ def _asked(  # noqa: PLR0913 -- Typer: one parameter per option
     return Asked(network, rpc, Height(height or LATEST), trust, as_json, max_age)
 
 
+asking = with_options(_asked)
+"""Puts the options of every query behind a command's own."""
+
+
 @dataclass(slots=True)
 class Source:
     """One chain's state at one height: by proof under one header, or on a node's word."""
@@ -108,7 +96,7 @@ class Source:
     chain: OpenChain
     block: TrustedBlock | None
     height: Height = LATEST
-    """Where there is no header; the pages of a listing are all of one height."""
+    """Where there is no header; what is read after the first answer is of its height."""
     missed: bool = False
     """A value that was asked for is proved absent."""
     listed: int | None = None
@@ -117,7 +105,8 @@ class Source:
     async def value(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none. Raises: as ChainReader.read()."""
         if self.block is None:
-            found = (await self.chain.ask("/store", key, self.height)).value or None
+            said = await self.chain.ask("/store", key, self.height)
+            self.height, found = said.height, said.value or None
         else:
             found = (await self.chain.reader.read_at(self.block, key)).value
         self.missed = self.missed or found is None

@@ -9,6 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
+from dchat.kernel.amounts import show_amount
+from dchat.kernel.ids import Amount
+
 Leaf = str | int | bool | bytes | None
 Value = Leaf | Sequence["Value"] | Mapping[str, "Value"]
 
@@ -26,6 +29,11 @@ def show(value: Value, *, as_json: bool = False) -> None:
 def text(value: Value) -> str:
     """`value` as lines of `name: value`, nested ones indented; lists as tables or by entry."""
     return "\n".join(_lines(value))
+
+
+def tokens(units: int) -> str:
+    """Return base units as people read amounts: `0.25 DCHAT`."""
+    return f"{show_amount(Amount(units))} DCHAT"
 
 
 def printable(line: str) -> str:

@@ -40,6 +40,7 @@ class Refused(OperatorError):
         self.code = code
         self.name = refusal.name if refusal else "unknown refusal"
         numbers = log.removeprefix(f"{self.name}: ").removeprefix(self.name)
+        numbers = numbers.removesuffix(f"; {refusal.hint}") if refusal else numbers
         message = f"refused, {self.name} ({code})" + (f": {numbers}" if numbers else "")
         super().__init__(message, refusal.hint if refusal else "upgrade dchat")
 

@@ -187,6 +187,15 @@ def test_unknown_refusal_keeps_its_number(log: str, told: str) -> None:
     assert (str(refused), refused.hint) == (told, "upgrade dchat")
 
 
+def test_a_hint_that_the_node_repeats_is_told_once() -> None:
+    refused = Refused(22, f"AmountTooLarge: 5 exceeds 3; {REFUSALS[22].hint}")
+
+    assert (str(refused), refused.hint) == (
+        "refused, AmountTooLarge (22): 5 exceeds 3",
+        REFUSALS[22].hint,
+    )
+
+
 def test_order_does_not_show_its_key() -> None:
     assert ALICE.seed.hex() not in repr(ORDER)
     assert repr(ALICE.seed) not in repr(ORDER)
