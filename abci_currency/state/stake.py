@@ -2,7 +2,7 @@
 
     ("validator", operator)                      Validator
     ("consensus_key", address)                   operator, also of retired keys
-    ("power", 2^64-1-tokens, operator)           [] of every validator that may vote
+    ("power", 2^64-1-tokens, operator)           consensus key of every validator that may vote
     ("delegation", delegator, operator)          [shares, paid_per_share, liable_shares]
     ("unbonding", delegator, operator, number)   [tokens, begun_at, due, source, came_at]
     ("redelegation", delegator, target, number)  [source, shares, begun_at, due]

@@ -68,7 +68,6 @@ __all__ = [
     "validator",
 ]
 
-_PRESENT: Final = codec.pack(())
 _NEVER: Final = EpochMs(0)
 _NOTHING: Final = Amount(0)
 
@@ -195,12 +194,10 @@ def _count_active(draft: Draft, change: int) -> None:
 def _rank(draft: Draft, operator: AccountId, before: Validator, after: Validator) -> None:
     """Keep the one entry by which the strongest are found; who may not vote has none."""
     old, new = _place(operator, before), _place(operator, after)
-    if old == new:
-        return
-    if old is not None:
+    if old is not None and old != new:
         draft.delete(old)
-    if new is not None:
-        draft.put(new, _PRESENT)
+    if new is not None and (new, after.consensus_key) != (old, before.consensus_key):
+        draft.put(new, CONSENSUS_KEY.encode(after.consensus_key))
 
 
 def _place(operator: AccountId, record: Validator) -> bytes | None:
