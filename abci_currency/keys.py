@@ -16,6 +16,11 @@ __all__ = ["account"]
 
 POWERS: Final = codec.pack(("power", b"", b""))[:-4]
 """What every key of `power` begins with."""
+VALIDATORS: Final = codec.pack(("validator", b""))[:-2]
+"""What every key of `validator` begins with."""
+DELEGATIONS: Final = codec.pack(("delegation", b"", b""))[:-4]
+UNBONDINGS: Final = codec.pack(("unbonding", b"", b"", 0))[:-5]
+VALIDATORS_REWARDS: Final = codec.pack(("validator_rewards", b""))[:-2]
 REWARD_TOTALS: Final = codec.pack(("reward_totals",))
 ACTIVE_SET: Final = codec.pack(("active_set",))
 MATURING: Final = codec.pack(("maturing", b"", b""))[:-4]
