@@ -7,12 +7,12 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_currency import queries
-from abci_currency.txs import transfer
+from abci_currency.txs import multi_transfer, transfer
 from dchat.kernel import genesis
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
-    {family.type: family for family in (transfer.FAMILY,)}
+    {family.type: family for family in (transfer.FAMILY, multi_transfer.FAMILY)}
 )
 
 

@@ -37,9 +37,10 @@ class Transferred(Event):
 
 
 def check(tx: Transfer) -> None:
-    """Apply the rules that need no state. Raises: ZeroAmount."""
+    """Apply the rules that need no state. Raises: ZeroAmount, HeldByRules."""
     if tx.amount == 0:
         raise ZeroAmount("a transfer moves at least one base unit")
+    pools.check_payee(tx.to)
 
 
 def apply(draft: Draft, tx: Transfer, ctx: TxContext) -> tuple[Event, ...]:

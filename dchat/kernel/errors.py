@@ -284,6 +284,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         22: Refusal("AmountTooLarge", "lower the amount"),
         23: Refusal("ParameterOutOfBounds", "choose a value within the bounds named"),
         24: Refusal("KeyChanging", "wait for the block that changes the key, then sign with it"),
+        100: Refusal("NoOutputs", "name somebody to pay"),
         140: Refusal("HeldByRules", "name an account that somebody holds, or the treasury"),
         141: Refusal("NothingToWithdraw", "see dchat query rewards for where something is due"),
         200: Refusal("BadHandle", "use 3 to 32 of a-z, 0-9 and _"),

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from abci_currency.machine import MACHINE
+from abci_currency.state import pools
 from abci_currency.txs.transfer import FAMILY, Transfer, Transferred
 from dchat.kernel import accounts, codec, supply
 from dchat.kernel.errors import AmountTooLarge, InsufficientFunds, MalformedBody, ZeroAmount
-from dchat.kernel.ids import Amount, EpochMs, Height
+from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import TxContext
 from dchat.kernel.store import Draft
 from tests.fakes.memory import (
@@ -90,6 +91,24 @@ def test_a_memo_over_256_bytes_is_malformed(memo: str) -> None:
     _, outcome = step(MACHINE, start(), signed(ALICE, body))
 
     assert outcome.code == MalformedBody.code
+
+
+@pytest.mark.parametrize("pool", [pools.STAKED, pools.VESTING, pools.REWARDS])
+def test_what_only_the_rules_hold_cannot_be_paid(pool: AccountId) -> None:
+    """Or a line of the supply report would no longer be what it says."""
+    body = FAMILY.body(Transfer(pool, Amount(4)))
+
+    after, outcome = step(MACHINE, start(), signed(ALICE, body))
+
+    assert (outcome.code, accounts.load(after, pool).balance) == (pools.HeldByRules.code, 0)
+
+
+def test_the_treasury_can_be_paid() -> None:
+    body = FAMILY.body(Transfer(pools.TREASURY, Amount(4)))
+
+    after, outcome = step(MACHINE, start(), signed(ALICE, body))
+
+    assert (outcome.code, accounts.load(after, pools.TREASURY).balance) == (0, 4)
 
 
 def test_sending_to_oneself_mints_nothing() -> None:
