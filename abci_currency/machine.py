@@ -7,12 +7,21 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_currency import queries
-from abci_currency.txs import multi_transfer, transfer
+from abci_currency.txs import escrow, issuer, multi_transfer, relay, transfer
 from dchat.kernel import genesis
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
-    {family.type: family for family in (transfer.FAMILY, multi_transfer.FAMILY)}
+    {
+        family.type: family
+        for family in (
+            transfer.FAMILY,
+            multi_transfer.FAMILY,
+            *relay.FAMILIES,
+            *escrow.FAMILIES,
+            *issuer.FAMILIES,
+        )
+    }
 )
 
 

@@ -251,6 +251,18 @@ class KeyChanging(TxRejected):
     code = 24
 
 
+class SameKey(TxRejected):
+    """The account has that key already."""
+
+    code = 25
+
+
+class BadKeyProof(TxRejected):
+    """The new key has not signed for this account, chain and key version."""
+
+    code = 26
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """How a code is called and what its reader can do next."""
@@ -284,9 +296,49 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         22: Refusal("AmountTooLarge", "lower the amount"),
         23: Refusal("ParameterOutOfBounds", "choose a value within the bounds named"),
         24: Refusal("KeyChanging", "wait for the block that changes the key, then sign with it"),
+        25: Refusal("SameKey", "nothing to do: the account has that key"),
+        26: Refusal("BadKeyProof", "rotate with dchat identity rotate-key"),
         100: Refusal("NoOutputs", "name somebody to pay"),
         140: Refusal("HeldByRules", "name an account that somebody holds, or the treasury"),
         141: Refusal("NothingToWithdraw", "see dchat query rewards for where something is due"),
+        150: Refusal(
+            "BadRelayAddress",
+            "name one to eight addresses such as /ip4/203.0.113.7/tcp/7070, each once",
+        ),
+        151: Refusal("WeakPeerKey", "create the relay's identity with dchat keygen"),
+        152: Refusal(
+            "BadPeerProof", "sign with the relay's identity, for the account that sends it"
+        ),
+        153: Refusal(
+            "PeerProofExpired",
+            "sign the relay's proof again, good for no longer than a transaction",
+        ),
+        154: Refusal(
+            "RelayTaken", "settle the relay once it has left, or create another relay identity"
+        ),
+        155: Refusal("UnknownRelay", "check the peer id; see dchat query relays"),
+        156: Refusal("NotRelayOwner", "use the identity file of the relay's owner"),
+        157: Refusal("RelayStakeTooLow", "stake at least what dchat query params says"),
+        158: Refusal("RelayLeaving", "wait until it has left and settle it, then register again"),
+        159: Refusal("NothingDue", "close or unbond it first, then wait until the time named"),
+        160: Refusal("RelayNotServing", "choose a relay that serves; see dchat query relays"),
+        161: Refusal("WeakChequeKey", "create a fresh key for cheques"),
+        162: Refusal("EscrowTooSmall", "set aside at least what dchat query params says"),
+        163: Refusal("UnknownEscrow", "check the number; an escrow is named by who opened it"),
+        164: Refusal("EscrowClosing", "open a new escrow"),
+        165: Refusal("IssuerBondExists", "top it up, or settle it once it has closed"),
+        166: Refusal("UnknownIssuerBond", "open an issuer's bond first"),
+        167: Refusal(
+            "IssuerBondClosing", "wait until it has closed and settle it, then open another"
+        ),
+        168: Refusal("EpochOutOfRange", "name the present epoch or one of the next two"),
+        169: Refusal("BadDenomination", "name an exponent from 0 to 12"),
+        170: Refusal(
+            "TokenKeyPublished", "use the key that was published, or wait for the next epoch"
+        ),
+        171: Refusal(
+            "TooManyTokenKeys", "wait until tokens of older keys can be claimed no longer"
+        ),
         200: Refusal("BadHandle", "use 3 to 32 of a-z, 0-9 and _"),
         201: Refusal("HandleTaken", "choose another handle"),
         202: Refusal("AlreadyRegistered", "update the identity instead"),

@@ -59,10 +59,16 @@ def peer_id_of(key: bytes) -> PeerId:
 
 def parse_peer_id(text: str) -> PeerId:
     """Return the id if it names an Ed25519 key. Raises: BadAddress."""
-    raw = _unbase58(text)
-    if raw is None or len(raw) != len(_ID_PREFIX) + _KEY_BYTES or not raw.startswith(_ID_PREFIX):
-        raise BadAddress(text, "not the id of an Ed25519 key (12D3Koo…)")
+    key_of(PeerId(text))
     return PeerId(text)
+
+
+def key_of(peer: PeerId) -> bytes:
+    """Return the 32-byte Ed25519 key that a peer id encodes. Raises: BadAddress."""
+    raw = _unbase58(peer)
+    if raw is None or len(raw) != len(_ID_PREFIX) + _KEY_BYTES or not raw.startswith(_ID_PREFIX):
+        raise BadAddress(peer, "not the id of an Ed25519 key (12D3Koo…)")
+    return raw[len(_ID_PREFIX) :]
 
 
 def parse_address(text: str) -> Address:

@@ -2,7 +2,24 @@ from __future__ import annotations
 
 from abci_currency.machine import FAMILIES, MACHINE
 
-NAMES = {"transfer": 1}
+NAMES = {
+    "transfer": 1,
+    "multi_transfer": 2,
+    "register_relay": 30,
+    "edit_relay": 31,
+    "unbond_relay": 32,
+    "top_up_relay": 33,
+    "open_escrow": 35,
+    "top_up_escrow": 36,
+    "close_escrow": 37,
+    "open_issuer_bond": 38,
+    "top_up_issuer_bond": 39,
+    "close_issuer_bond": 40,
+    "settle_relay": 41,
+    "settle_escrow": 42,
+    "settle_issuer_bond": 43,
+    "publish_token_key": 44,
+}
 
 
 def test_every_family_is_found_under_its_own_type() -> None:
