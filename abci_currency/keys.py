@@ -20,11 +20,15 @@ VALIDATORS: Final = codec.pack(("validator", b""))[:-2]
 """What every key of `validator` begins with."""
 DELEGATIONS: Final = codec.pack(("delegation", b"", b""))[:-4]
 UNBONDINGS: Final = codec.pack(("unbonding", b"", b"", 0))[:-5]
+REDELEGATIONS: Final = codec.pack(("redelegation", b"", b"", 0))[:-5]
 VALIDATORS_REWARDS: Final = codec.pack(("validator_rewards", b""))[:-2]
 REWARD_TOTALS: Final = codec.pack(("reward_totals",))
 ACTIVE_SET: Final = codec.pack(("active_set",))
 MATURING: Final = codec.pack(("maturing", b"", b""))[:-4]
 """What every key of `maturing` begins with."""
+AWAY: Final = codec.pack(("away",))
+EVIDENCE: Final = codec.pack(("evidence", 0, b""))[:-3]
+"""What every key of `evidence` begins with."""
 RELAYS: Final = codec.pack(("relay", b""))[:-2]
 """What every key of `relay` begins with."""
 ESCROWS: Final = codec.pack(("escrow", b"", 0))[:-3]
@@ -89,3 +93,43 @@ def escrow(payer: AccountId, number: int) -> bytes:
 def issuer(owner: AccountId) -> bytes:
     """Return the key of what an issuer of delivery tokens set aside, with its token keys."""
     return codec.pack(("issuer", owner))
+
+
+def conduct(operator: AccountId) -> bytes:
+    """Return the key of since when a validator's absence counts, and when it was caught last."""
+    return codec.pack(("conduct", operator))
+
+
+def missed(operator: AccountId, page: int) -> bytes:
+    """Return the key of the heights that a validator missed, of one page of them."""
+    return codec.pack(("missed", operator, page))
+
+
+def missed_pages(operator: AccountId) -> bytes:
+    """Return what the keys of all pages of missed heights of a validator begin with."""
+    return missed(operator, 0)[:-1]
+
+
+def left(operator: AccountId) -> bytes:
+    """Return the key of how much stake ever left a validator."""
+    return codec.pack(("left", operator))
+
+
+def left_entry(operator: AccountId, number: int) -> bytes:
+    """Return the key of how much had left a validator before one block."""
+    return codec.pack(("left", operator, number))
+
+
+def slashes(operator: AccountId) -> bytes:
+    """Return the key of the list of slashes that stake which left a validator may still bear."""
+    return codec.pack(("slashes", operator))
+
+
+def slash(operator: AccountId, height: int, number: int) -> bytes:
+    """Return the key of one slash of a validator, made at that height."""
+    return codec.pack(("slash", operator, height, number))
+
+
+def evidence(height: int, digest: bytes) -> bytes:
+    """Return the key of the block time of an offence at that height which was proved."""
+    return codec.pack(("evidence", height, digest))

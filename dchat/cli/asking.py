@@ -101,6 +101,8 @@ class Source:
     """A value that was asked for is proved absent."""
     listed: int | None = None
     """Entries that were listed, None where it was no listing."""
+    is_whole: bool = False
+    """What was listed adds up to a total that is proved."""
 
     async def value(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none. Raises: as ChainReader.read()."""
@@ -131,7 +133,8 @@ class Source:
             return checked.proof(self.chain, self.block, "absence" if self.missed else "presence")
         if not self.listed:
             return NoProof("that there are no entries cannot be proved")
-        note = "; that no entry was left out cannot be proved"
+        whole = "they add up to a total that is proved, so none was left out"
+        note = f"; {whole if self.is_whole else 'that no entry was left out cannot be proved'}"
         return replace(checked.proof(self.chain, self.block, "presence"), note=note)
 
 

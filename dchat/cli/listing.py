@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from shlex import quote
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ from dchat.cli.compare import (
     open_nodes,
     stand,
 )
-from dchat.cli.cursor import Cursor
+from dchat.cli.records import DEFAULT_LISTED, After, Limit, collect
 from dchat.cli.show import Value, plain
 from dchat.kernel import codec
 from dchat.kernel.errors import OperatorError
@@ -30,16 +30,9 @@ from dchat.kernel.queries import Entry, Listing
 from dchat.kernel.roots import prefixes
 from dchat.node.chain import Asking, OpenChain
 
-MAX_LISTED: Final = 10_000
-DEFAULT_LISTED: Final = 20
-
 Module = Annotated[
     str, typer.Argument(metavar="MODULE", help="First word of the keys, as `query roots` has it.")
 ]
-After = Annotated[
-    str, typer.Option(metavar="KEY", help="Go on behind this key: `next_after` of the last page.")
-]
-Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="Entries to show at most.")]
 Compare = Annotated[
     str | None,
     typer.Option(help="Another node, http://…: show what differs there; exit status 1 if it does."),
@@ -109,7 +102,7 @@ def entries(  # noqa: PLR0913 -- Typer: one parameter per option
 
 def _show_entries(asked: Asked, chain: ChainName, listings: Sequence[Listing], limit: int) -> None:
     async def ask(source: Source) -> list[Entry]:
-        found = await _collect(source, listings, limit + 1)
+        found = await collect(source, listings, limit + 1)
         if not found:
             raise NotThere("the node lists no such entries")
         return found
@@ -122,15 +115,6 @@ def _show_entries(asked: Asked, chain: ChainName, listings: Sequence[Listing], l
     show_answer(
         {"entries": rows, **end}, proof, as_json=asked.as_json, text={"entries": text, **end}
     )
-
-
-async def _collect(source: Source, listings: Sequence[Listing], count: int) -> list[Entry]:
-    """Return the first entries of the listings, at most count."""
-    cursor = Cursor(source.page, listings, limit=count)
-    found: list[Entry] = []
-    while len(found) < count and (entry := await cursor.next()):
-        found.append(entry)
-    return found
 
 
 def _show_differences(

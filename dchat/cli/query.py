@@ -10,7 +10,7 @@ import typer
 
 from abci_chat import keys as chat_keys
 from abci_chat.state import IDENTITY, MAX_HANDLE_BYTES
-from dchat.cli import checked, listing
+from dchat.cli import checked, listing, query_staking, query_supply
 from dchat.cli.asking import (
     Asked,
     Fields,
@@ -26,10 +26,9 @@ from dchat.cli.asking import (
 )
 from dchat.cli.chains import Chain, Network, entry_of, with_chain
 from dchat.cli.checked import Checked, NoProof, Proof
-from dchat.cli.show import Json, Value
-from dchat.kernel import accounts, params, supply
+from dchat.cli.show import Json, Value, tokens
+from dchat.kernel import accounts
 from dchat.kernel.accounts import ACCOUNT_ID, Account, AccountId
-from dchat.kernel.amounts import show_amount
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.ids import Height, TxHash
 from dchat.node import network as networks
@@ -60,13 +59,13 @@ def register(app: typer.Typer) -> None:
     group.command("account")(account)
     group.command("balance")(balance)
     group.command("identity")(identity)
-    group.command("params")(parameters)
-    group.command("supply")(show_supply)
     group.command("block")(block)
     group.command("tx")(tx)
     group.command("status")(status)
     group.command("entries")(listing.entries)
     group.command("roots")(listing.roots)
+    for economy in (query_supply, query_staking):
+        economy.register(group)
     app.add_typer(group, name="query")
 
 
@@ -95,7 +94,7 @@ def balance(asked: Asked, account_id: Account_) -> None:
 
     async def ask(source: Source) -> Fields:
         held = _decode(await source.value(wanted))
-        return {"account": account_id, "balance": f"{show_amount(held.balance)} DCHAT"}
+        return {"account": account_id, "balance": tokens(held.balance)}
 
     answer(asked, "currency", ask)
 
@@ -124,41 +123,6 @@ def identity(
         }
 
     answer(asked, "chat", ask)
-
-
-@asking
-def parameters(asked: Asked, *, chain: Chain = "currency") -> None:
-    """Show a chain's prices and bounds."""
-
-    async def ask(source: Source) -> Fields:
-        value = await source.value(params.KEY)
-        rules = params.SHAPE.decode(value) if value else params.DEFAULT
-        return {
-            "fee_per_1000_cost": rules.fee_per_1000_cost,
-            "max_block_cost": rules.max_block_cost,
-            "max_block_bytes": rules.max_block_bytes,
-            "max_validity_blocks": rules.max_validity_blocks,
-        }
-
-    answer(asked, chain, ask)
-
-
-@asking
-def show_supply(asked: Asked, *, chain: Chain = "currency") -> None:
-    """Show what was ever issued and burned, and what accounts hold together."""
-
-    async def ask(source: Source) -> Fields:
-        value = await source.value(supply.KEY)
-        if value is None:
-            raise NotThere("nothing was ever issued on this chain")
-        found = supply.decode(value)
-        return {
-            "issued_base_units": found.issued,
-            "burned_base_units": found.burned,
-            "held_base_units": found.issued - found.burned,
-        }
-
-    answer(asked, chain, ask)
 
 
 def block(  # noqa: PLR0913 -- Typer: one parameter per option

@@ -11,6 +11,7 @@ import typer
 
 from dchat.kernel.amounts import show_amount
 from dchat.kernel.ids import Amount
+from dchat.node.rfc3339 import show_time
 
 Leaf = str | int | bool | bytes | None
 Value = Leaf | Sequence["Value"] | Mapping[str, "Value"]
@@ -19,6 +20,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 INDENT: Final = "  "
 NOTHING: Final = "-"
+NS_PER_MS: Final = 1_000_000
+LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, which is how far the calendar goes."""
 
 
 def show(value: Value, *, as_json: bool = False) -> None:
@@ -34,6 +38,19 @@ def text(value: Value) -> str:
 def tokens(units: int) -> str:
     """Return base units as people read amounts: `0.25 DCHAT`."""
     return f"{show_amount(Amount(units))} DCHAT"
+
+
+def percent(basis_points: int) -> str:
+    """Return a fraction as people read it: `5%`, `0.25%`."""
+    whole, rest = divmod(basis_points, 100)
+    return f"{whole}.{rest:02}".rstrip("0").rstrip(".") + "%"
+
+
+def moment(time_ms: int) -> str | None:
+    """Return a time of the chain, None for 0: not set; beyond the year 9999 is never."""
+    if time_ms > LAST_MS:
+        return "never"
+    return show_time(time_ms * NS_PER_MS) if time_ms else None
 
 
 def printable(line: str) -> str:

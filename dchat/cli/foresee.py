@@ -1,0 +1,69 @@
+"""What the chain's own rules would do on proved state, worked out here: no node is asked to.
+
+The rules run on a draft that knows what was proved so far. A key they want beyond that is read with
+its proof, and they run again, until they have all they need; what they write goes nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Never, TypeVar
+
+from dchat.cli.asking import Source
+from dchat.kernel.errors import LocalProtocolError
+from dchat.kernel.ids import EpochMs
+from dchat.kernel.store import Draft
+
+MAX_READS: Final = 10_000
+MS: Final = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+T = TypeVar("T")
+
+
+class _NotRead(LookupError):
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A state of which only some keys are known."""
+
+    known: dict[bytes, bytes | None]
+
+    def get(self, key: bytes) -> bytes | None:
+        if key not in self.known:
+            raise _NotRead(key)
+        return self.known[key]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return _no_scan(prefix)
+
+
+def _no_scan(prefix: bytes) -> Never:
+    raise LocalProtocolError(f"what begins with {prefix.hex()} cannot be proved to be all there is")
+
+
+async def foresee(source: Source, rules: Callable[[Draft], T]) -> T:
+    """Return what rules return on the state that source reads. Raises: as it, and as rules.
+
+    They may be run many times, so they change nothing but the draft, and scan nothing.
+    """
+    known: dict[bytes, bytes | None] = {}
+    for _ in range(MAX_READS):
+        try:
+            return rules(Draft(_Read(known)))
+        except _NotRead as missing:
+            key = missing.key
+        known[key] = await source.value(key)
+    raise LocalProtocolError(f"rules that read more than {MAX_READS} keys")
+
+
+async def block_time(source: Source) -> EpochMs:
+    """Return the earliest block time that the next transaction can see: the newest header's."""
+    block = source.block
+    time_ns = block.time_ns if block else (await source.chain.rpc.status()).time_ns
+    return EpochMs(time_ns // MS)
