@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from abci_currency import queries
-from abci_currency.txs import escrow, issuer, multi_transfer, relay, transfer
-from dchat.kernel import genesis
+from abci_currency import genesis, queries
+from abci_currency.txs import escrow, issuer, multi_transfer, relay, rotate_key, transfer
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -17,6 +16,7 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
         for family in (
             transfer.FAMILY,
             multi_transfer.FAMILY,
+            rotate_key.FAMILY,
             *relay.FAMILIES,
             *escrow.FAMILIES,
             *issuer.FAMILIES,

@@ -1,0 +1,50 @@
+"""What rotations do on either chain is in tests/dchat/kernel/test_rotation.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from abci_chat import state
+from abci_chat.machine import MACHINE
+from abci_chat.txs.identity import REGISTER, RegisterIdentity
+from abci_chat.txs.rotate_key import FAMILY
+from dchat.kernel import signing
+from dchat.kernel.rotation import prove
+from tests.fakes.memory import ALICE, BOB, CHAIN, MemoryState, opened, run, signed, step
+
+NEXT = bytes([71]) * 32
+HOME = ("/ip4/192.0.2.1/tcp/7070/p2p/" + "Q" * 46,)
+FORM = RegisterIdentity("alice", BOB.public_key, HOME, bytes(32))
+ROTATION = FAMILY.body(prove(NEXT, CHAIN, ALICE.id, 1))
+
+
+def registered() -> MemoryState:
+    after, _ = step(MACHINE, opened(MACHINE, alice=10_000), signed(ALICE, REGISTER.body(FORM)))
+    return after
+
+
+def test_the_identity_names_the_new_key_and_all_else_stays() -> None:
+    before = state.identity(registered(), ALICE.id)
+
+    after, outcome = step(MACHINE, registered(), signed(ALICE, ROTATION, 1))
+
+    assert before is not None
+    assert (FAMILY.type, outcome.code) == (4, 0)
+    renewed = replace(before, public_key=signing.public_key(NEXT))
+    assert state.identity(after, ALICE.id) == renewed
+
+
+def test_a_refused_rotation_leaves_the_identity() -> None:
+    again = FAMILY.body(prove(NEXT, CHAIN, ALICE.id, 2))
+
+    after, outcome = step(MACHINE, registered(), signed(ALICE, again, 1))
+
+    assert outcome.code != 0
+    assert state.identity(after, ALICE.id) == state.identity(registered(), ALICE.id)
+
+
+def test_whoever_has_no_identity_gets_none() -> None:
+    result = run(MACHINE, opened(MACHINE, alice=10_000), signed(ALICE, ROTATION))
+
+    assert result.outcomes[0].code == 0
+    assert not any(b"identity" in key for key in result.writes)
