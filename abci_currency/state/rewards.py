@@ -10,15 +10,15 @@ moves the first sum alone. A validator catches up (`settle`) before its tokens, 
 or place in the active set change, a delegator (`claim`) before its shares do.
 
 Every division rounds down, and what it leaves is never given out again: it stays in the pool. So
-claims never exceed what is in the pool, whoever settles in whatever order. Of each reward less than
-one base unit is left over, since SCALE exceeds the stake, and less than one at each claim.
+claims never exceed what is in the pool, whoever settles in whatever order. Less than one base unit
+is left over of a reward while stake is below SCALE, and less than one of each claim.
 
 No sum leaves 128 bits, so that no block can stop at one:
-- `per_token` grows by reward * 2^64 / active_tokens, and stake below LEAST_ACTIVE is taken for
-  none: that is below 2^(64+64-19) for all that there can be. It would take 2^19 times the
-  largest supply in rewards; whatever would still overflow it goes to the treasury.
-- `per_share` grows by less than `per_token`, because a validator never has more tokens than shares:
-  they begin equal, and each rounding is in favour of the tokens that stay.
+- `per_token` grows by reward * SCALE / active_tokens, and stake below LEAST_ACTIVE is taken for
+  none: that is below 2^108 for all that there can be. It would take a million times the largest
+  supply in rewards; what would still overflow it goes to the treasury.
+- `per_share` grows by no more than `per_token`, because a validator never has more tokens than
+  shares: they begin equal, a slash takes tokens, and rounding never leaves a share more.
 - `commission` is in the pool, hence below 2^64 * SCALE.
 Source: the F1 fee distribution (Ojha and Goes, 2019), with the sum over validators on top; ADR 14.
 """
@@ -37,7 +37,8 @@ from dchat.kernel.codec import MAX_U64, MAX_U128
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft, State
 
-SCALE: Final = 1 << 64
+SCALE: Final = 10**19
+"""The largest power of ten below 2^64: what divides evenly among people does so here."""
 LEAST_ACTIVE: Final = Amount(UNIT)
 """Base units of stake that are one unit of voting power: nobody votes with less."""
 _NOTHING: Final = Amount(0)

@@ -1,0 +1,568 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from abci_currency import params
+from abci_currency.params import DAY_MS
+from abci_currency.state import audit, pools, rewards, stake, staking
+from abci_currency.state.rewards import LEAST_ACTIVE, SCALE, Totals, ValidatorRewards
+from abci_currency.state.stake import Commission, Delegation, Validator
+from dchat.kernel import accounts, supply
+from dchat.kernel.codec import MAX_U64, MAX_U128
+from dchat.kernel.ids import AccountId, Amount, EpochMs
+from dchat.kernel.store import Draft
+from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState
+
+NOW = EpochMs(1_700_000_000_000)
+ONE = LEAST_ACTIVE
+PEOPLE = (ALICE.id, BOB.id, CAROL.id)
+
+
+def terms(rate_bp: int) -> tuple[Commission, Amount]:
+    return Commission(rate_bp, 10_000, 10_000, EpochMs(0)), Amount(0)
+
+
+def give(draft: Draft, who: AccountId, amount: int) -> None:
+    accounts.credit(draft, who, Amount(amount))
+    supply.issue(draft, Amount(amount))
+
+
+def validator_of(draft: Draft, operator: AccountId) -> Validator:
+    return staking.found(draft, operator)
+
+
+def change(draft: Draft, operator: AccountId, after: Validator) -> None:
+    staking.replace_validator(draft, operator, validator_of(draft, operator), after)
+
+
+def opened(*stakes: int, rate_bp: int = 0) -> Draft:
+    """Return a state in which alice, bob and carol are active validators with this own stake."""
+    draft = Draft(MemoryState())
+    rewards.begin(draft, NOW)
+    for at, (who, tokens) in enumerate(zip(PEOPLE, stakes, strict=False)):
+        give(draft, who, tokens)
+        staking.open_validator(draft, who, bytes([at]) * 32, "", terms(rate_bp))
+        staking.bond(draft, who, who, Amount(tokens), who)
+        change(draft, who, replace(validator_of(draft, who), active=True))
+    return draft
+
+
+def delegate(draft: Draft, who: AccountId, operator: AccountId, tokens: int) -> None:
+    give(draft, who, tokens)
+    staking.bond(draft, who, operator, Amount(tokens), who)
+
+
+def slash(draft: Draft, operator: AccountId, fraction_bp: int) -> None:
+    held = validator_of(draft, operator)
+    taken = Amount(held.tokens * fraction_bp // 10_000)
+    change(draft, operator, replace(held, tokens=Amount(held.tokens - taken)))
+    accounts.debit(draft, pools.STAKED, taken)
+    supply.burn(draft, taken)
+
+
+def pay_fees(draft: Draft, amount: int) -> None:
+    supply.issue(draft, Amount(amount))
+    rewards.share_out(draft, Amount(amount))
+
+
+def balance(draft: Draft, who: AccountId) -> int:
+    return accounts.load(draft, who).balance
+
+
+def written(state: Draft, act: Draft) -> bool:
+    return dict(state.writes()) != dict(act.writes())
+
+
+def test_active_stake_earns_in_proportion() -> None:
+    draft = opened(3 * ONE, ONE)
+
+    pay_fees(draft, 400)
+
+    paid = [rewards.claim(draft, who, who) for who in (ALICE.id, BOB.id)]
+    assert (paid, balance(draft, ALICE.id)) == ([300, 100], 300)
+
+
+def test_a_claim_comes_out_of_the_pool_and_only_once() -> None:
+    draft = opened(ONE)
+    pay_fees(draft, 400)
+
+    first, second = (rewards.claim(draft, ALICE.id, ALICE.id) for _ in range(2))
+
+    assert (first, second, balance(draft, pools.REWARDS)) == (400, 0, 0)
+
+
+def test_who_comes_later_has_no_part_in_what_came_before() -> None:
+    draft = opened(ONE)
+    pay_fees(draft, 400)
+
+    delegate(draft, BOB.id, ALICE.id, ONE)
+    pay_fees(draft, 100)
+
+    assert rewards.claim(draft, BOB.id, ALICE.id) == 50
+
+
+def test_what_was_earned_is_paid_when_stake_goes() -> None:
+    draft = opened(ONE)
+    delegate(draft, BOB.id, ALICE.id, ONE)
+    pay_fees(draft, 100)
+
+    staking.take_shares(draft, BOB.id, ALICE.id, ONE)
+
+    assert balance(draft, BOB.id) == 50
+
+
+def test_a_validator_that_does_not_vote_earns_nothing() -> None:
+    draft = opened(ONE, ONE)
+    change(draft, BOB.id, replace(validator_of(draft, BOB.id), active=False))
+    pay_fees(draft, 100)
+    change(draft, BOB.id, replace(validator_of(draft, BOB.id), active=True))
+
+    pay_fees(draft, 10)
+
+    assert [rewards.claim(draft, who, who) for who in (ALICE.id, BOB.id)] == [105, 5]
+
+
+def test_a_slash_does_not_touch_what_was_earned_before_it() -> None:
+    draft = opened(2 * ONE, 2 * ONE)
+    pay_fees(draft, 100)
+
+    slash(draft, ALICE.id, 5_000)
+    pay_fees(draft, 30)
+
+    assert [rewards.claim(draft, who, who) for who in (ALICE.id, BOB.id)] == [60, 70]
+
+
+def test_commission_comes_off_before_delegators_share() -> None:
+    draft = opened(ONE, rate_bp=1_000)
+    delegate(draft, BOB.id, ALICE.id, ONE)
+    pay_fees(draft, 1_000)
+
+    paid = [rewards.claim(draft, who, ALICE.id) for who in (ALICE.id, BOB.id)]
+
+    assert (paid, rewards.claim_commission(draft, ALICE.id)) == ([450, 450], 100)
+
+
+def test_another_commission_does_not_reach_back() -> None:
+    draft = opened(ONE, rate_bp=1_000)
+    pay_fees(draft, 1_000)
+
+    held = validator_of(draft, ALICE.id)
+    change(draft, ALICE.id, replace(held, commission=terms(5_000)[0]))
+    pay_fees(draft, 100)
+
+    assert rewards.claim_commission(draft, ALICE.id) == 150
+
+
+def test_commission_below_a_base_unit_waits_for_more() -> None:
+    draft = opened(ONE, rate_bp=1_000)
+
+    pay_fees(draft, 19)
+    first = rewards.claim_commission(draft, ALICE.id)
+    pay_fees(draft, 1)
+
+    assert (first, rewards.claim_commission(draft, ALICE.id)) == (1, 1)
+
+
+def test_commission_outlives_its_validator() -> None:
+    draft = opened(ONE, rate_bp=1_000)
+    pay_fees(draft, 100)
+    rewards.settle(draft, ALICE.id, validator_of(draft, ALICE.id))
+
+    draft.delete(rewards.keys.validator(ALICE.id))
+
+    assert rewards.claim_commission(draft, ALICE.id) == 10
+
+
+def test_rewards_go_where_their_owner_says() -> None:
+    draft = opened(ONE, rate_bp=1_000)
+    pay_fees(draft, 100)
+
+    rewards.pay_to(draft, ALICE.id, CAROL.id)
+    rewards.claim(draft, ALICE.id, ALICE.id)
+    rewards.claim_commission(draft, ALICE.id)
+
+    assert (balance(draft, ALICE.id), balance(draft, CAROL.id)) == (0, 100)
+
+
+def test_naming_oneself_forgets_the_address() -> None:
+    draft = opened(ONE)
+    before = dict(draft.writes())
+
+    rewards.pay_to(draft, ALICE.id, CAROL.id)
+    rewards.pay_to(draft, ALICE.id, ALICE.id)
+
+    assert rewards.paid_to(draft, ALICE.id) == ALICE.id
+    assert {key: value for key, value in draft.writes().items() if value} == before
+
+
+def test_a_claim_without_stake_is_nothing_and_writes_nothing() -> None:
+    draft = opened(ONE)
+    child = draft.fork()
+
+    assert rewards.claim(child, BOB.id, ALICE.id) == rewards.claim(child, BOB.id, CAROL.id) == 0
+    assert child.writes() == {}
+
+
+def test_catching_up_twice_writes_once() -> None:
+    draft = opened(ONE)
+    pay_fees(draft, 100)
+    rewards.settle(draft, ALICE.id, validator_of(draft, ALICE.id))
+    child = draft.fork()
+
+    rewards.settle(child, ALICE.id, validator_of(draft, ALICE.id))
+
+    assert child.writes() == {}
+
+
+@pytest.mark.parametrize("active", [0, LEAST_ACTIVE - 1])
+def test_where_nobody_votes_the_treasury_gets_it(active: int) -> None:
+    draft = Draft(MemoryState())
+    rewards.save_totals(draft, Totals(active_tokens=Amount(active)))
+
+    rewards.share_out(draft, Amount(7))
+
+    assert (balance(draft, pools.TREASURY), balance(draft, pools.REWARDS)) == (7, 0)
+    assert rewards.totals(draft) == Totals(active_tokens=Amount(active))
+
+
+def test_sharing_out_nothing_writes_nothing() -> None:
+    child = opened(ONE).fork()
+
+    rewards.share_out(child, Amount(0))
+
+    assert child.writes() == {}
+
+
+# The extremes of 128 bits.
+
+
+def test_all_that_there_can_be_fits_on_the_least_stake_a_million_times() -> None:
+    each = MAX_U64 * SCALE // LEAST_ACTIVE
+
+    assert 1_000_000 * each <= MAX_U128
+
+
+@pytest.mark.parametrize("active", [LEAST_ACTIVE, MAX_U64])
+def test_the_largest_reward_is_encoded(active: int) -> None:
+    draft = Draft(MemoryState())
+    rewards.save_totals(draft, Totals(active_tokens=Amount(active)))
+
+    rewards.share_out(draft, Amount(MAX_U64))
+
+    assert rewards.totals(draft).per_token == MAX_U64 * SCALE // active
+
+
+@pytest.mark.parametrize(("active", "per_token"), [(SCALE, 1), (SCALE + 1, 0)])
+def test_a_reward_too_small_for_the_stake_goes_to_the_treasury(active: int, per_token: int) -> None:
+    draft = Draft(MemoryState())
+    rewards.save_totals(draft, Totals(active_tokens=Amount(active)))
+
+    rewards.share_out(draft, Amount(1))
+
+    assert rewards.totals(draft).per_token == per_token
+    assert balance(draft, pools.TREASURY) == 1 - per_token
+
+
+@pytest.mark.parametrize(("room", "shared"), [(SCALE, True), (SCALE - 1, False)])
+def test_what_would_overflow_the_sum_goes_to_the_treasury(room: int, shared: bool) -> None:
+    full = Totals(per_token=MAX_U128 - room, active_tokens=LEAST_ACTIVE)
+    draft = Draft(MemoryState())
+    rewards.save_totals(draft, full)
+
+    rewards.share_out(draft, LEAST_ACTIVE)
+
+    assert (balance(draft, pools.REWARDS) > 0) is shared
+    assert (rewards.totals(draft).per_token == MAX_U128) is shared
+    assert (balance(draft, pools.TREASURY) > 0) is not shared
+
+
+def extreme(tokens: int, shares: int, rate_bp: int) -> Validator:
+    record = validator_of(opened(ONE), ALICE.id)
+    commission = replace(record.commission, rate_bp=rate_bp)
+    return replace(record, tokens=Amount(tokens), shares=shares, commission=commission)
+
+
+@pytest.mark.parametrize("shares", [MAX_U64, MAX_U128])
+@pytest.mark.parametrize("rate_bp", [0, 1, 9_999])
+def test_a_validators_sums_fit_with_the_largest_stake_and_the_largest_sum(
+    shares: int, rate_bp: int
+) -> None:
+    earned = MAX_U128 // MAX_U64
+    held = Totals(per_token=earned, active_tokens=Amount(MAX_U64))
+
+    after = rewards.caught_up(held, extreme(MAX_U64, shares, rate_bp), ValidatorRewards())
+
+    assert rewards.VALIDATOR_REWARDS.decode(rewards.VALIDATOR_REWARDS.encode(after)) == after
+    assert after.per_share <= held.per_token
+
+
+def test_a_share_never_earns_more_than_a_token() -> None:
+    held = Totals(per_token=MAX_U128, active_tokens=LEAST_ACTIVE)
+
+    after = rewards.caught_up(held, extreme(LEAST_ACTIVE, LEAST_ACTIVE, 0), ValidatorRewards())
+
+    assert after.per_share == MAX_U128
+
+
+def test_commission_on_all_that_there_can_be_fits() -> None:
+    held = Totals(per_token=SCALE, active_tokens=Amount(MAX_U64))
+
+    after = rewards.caught_up(held, extreme(MAX_U64, MAX_U64, 10_000), ValidatorRewards())
+
+    assert rewards.VALIDATOR_REWARDS.encode(after)
+    assert (after.commission, after.per_share) == (MAX_U64 * SCALE, 0)
+
+
+def test_what_is_due_rounds_down() -> None:
+    earned = ValidatorRewards(per_share=SCALE - 1)
+
+    assert rewards.due(Delegation(1, 0, 0), earned) == 0
+    assert rewards.due(Delegation(SCALE, 0, 0), earned) == SCALE - 1
+
+
+# Emission.
+
+
+def emitting(emission: int = 1_000, cap: int = 10_000, treasury_bp: int = 0) -> Draft:
+    draft = opened(ONE)
+    rules = replace(
+        params.REWARDS.default,
+        epoch_emission=Amount(emission),
+        max_emission=Amount(cap),
+        emission_treasury_bp=treasury_bp,
+    )
+    params.REWARDS.save(draft, rules)
+    return draft
+
+
+def after(days: float) -> EpochMs:
+    return EpochMs(NOW + round(days * DAY_MS))
+
+
+def test_an_epoch_is_paid_once_it_is_over() -> None:
+    draft = emitting()
+
+    rewards.accrue(draft, EpochMs(NOW + DAY_MS - 1))
+    before = rewards.totals(draft).emitted
+    rewards.accrue(draft, EpochMs(NOW + DAY_MS))
+
+    assert (before, rewards.claim(draft, ALICE.id, ALICE.id)) == (0, 1_000)
+    audit.check_invariants(draft)
+
+
+def test_an_epoch_is_paid_once_only() -> None:
+    draft = emitting()
+    rewards.accrue(draft, after(1.5))
+    child = draft.fork()
+
+    rewards.accrue(child, after(1.9))
+
+    assert child.writes() == {}
+
+
+def test_whole_epochs_are_made_up_for_after_a_quiet_time() -> None:
+    draft = emitting()
+
+    rewards.accrue(draft, after(3.7))
+
+    assert rewards.totals(draft).emitted == 3_000
+    assert rewards.totals(draft).accrued_to == after(3)
+
+
+def test_epochs_count_from_the_beginning_and_not_from_1970() -> None:
+    draft = emitting()
+
+    rewards.accrue(draft, after(0.999))
+
+    assert NOW % DAY_MS != 0
+    assert rewards.totals(draft).emitted == 0
+
+
+def test_emission_ends_at_its_cap() -> None:
+    draft = emitting(cap=2_500)
+
+    rewards.accrue(draft, after(2))
+    rewards.accrue(draft, after(1_000_000))
+
+    assert rewards.totals(draft).emitted == 2_500
+    assert supply.load(draft).issued == ONE + 2_500
+    audit.check_invariants(draft)
+
+
+def test_a_lowered_cap_takes_nothing_back() -> None:
+    draft = emitting(cap=5_000)
+    rewards.accrue(draft, after(4))
+
+    held = params.REWARDS.load(draft)
+    params.REWARDS.save(draft, replace(held, max_emission=Amount(100)))
+    rewards.accrue(draft, after(9))
+
+    assert rewards.totals(draft).emitted == 4_000
+
+
+def test_what_was_ever_issued_stays_within_64_bits() -> None:
+    draft = emitting()
+    supply.issue(draft, Amount(MAX_U64 - supply.load(draft).issued - 7))
+
+    rewards.accrue(draft, after(1))
+    rewards.accrue(draft, after(2))
+
+    assert (supply.load(draft).issued, rewards.totals(draft).emitted) == (MAX_U64, 7)
+
+
+def test_another_length_of_epochs_skips_and_repeats_none() -> None:
+    draft = emitting()
+    rewards.accrue(draft, after(2))
+
+    held = params.REWARDS.load(draft)
+    params.REWARDS.save(draft, replace(held, epoch_ms=DAY_MS // 2))
+    rewards.accrue(draft, after(3))
+
+    assert rewards.totals(draft).emitted == 4_000
+
+
+def test_the_treasury_has_its_part_of_emission_rounded_down() -> None:
+    draft = emitting(emission=999, treasury_bp=1_000)
+
+    rewards.accrue(draft, after(1))
+
+    assert (balance(draft, pools.TREASURY), balance(draft, pools.REWARDS)) == (99, 900)
+
+
+def test_time_before_the_beginning_earns_nothing() -> None:
+    child = emitting().fork()
+
+    rewards.accrue(child, EpochMs(NOW - 10 * DAY_MS))
+
+    assert child.writes() == {}
+
+
+def test_a_chain_that_never_began_begins_now() -> None:
+    draft = Draft(MemoryState())
+    rules = replace(params.REWARDS.default, epoch_emission=Amount(5), max_emission=Amount(500))
+    params.REWARDS.save(draft, rules)
+
+    rewards.accrue(draft, NOW)
+
+    assert rewards.totals(draft) == Totals(accrued_to=NOW)
+
+
+# Against exact fractions.
+
+people = st.sampled_from(PEOPLE)
+fractions_bp = st.integers(0, 10_000)
+
+
+class Exactly(RuleBasedStateMachine):
+    """The two sums against what everybody is owed to the last fraction, walked over by hand."""
+
+    @initialize(
+        stakes=st.lists(st.integers(ONE, 1_000 * ONE), min_size=3, max_size=3),
+        rate_bp=fractions_bp,
+    )
+    def begin(self, stakes: list[int], rate_bp: int) -> None:
+        self.draft = opened(*stakes, rate_bp=rate_bp)
+        self.owed: defaultdict[tuple[AccountId, AccountId], Fraction] = defaultdict(Fraction)
+        self.commission: defaultdict[AccountId, Fraction] = defaultdict(Fraction)
+        self.paid: defaultdict[tuple[AccountId, AccountId], int] = defaultdict(int)
+        self.paid_commission: defaultdict[AccountId, int] = defaultdict(int)
+        self.claims: defaultdict[tuple[AccountId, AccountId], int] = defaultdict(int)
+        self.shared = 0
+
+    @rule(amount=st.one_of(st.integers(1, 1_000), st.integers(1, 2**40)))
+    def fees(self, amount: int) -> None:
+        active = rewards.totals(self.draft).active_tokens
+        self.shared += amount if active >= LEAST_ACTIVE else 0
+        for operator in PEOPLE if active >= LEAST_ACTIVE else ():
+            self._owe(operator, Fraction(amount, active))
+        pay_fees(self.draft, amount)
+
+    def _owe(self, operator: AccountId, per_token: Fraction) -> None:
+        held = validator_of(self.draft, operator)
+        earned = per_token * held.tokens if held.active and held.shares else Fraction(0)
+        cut = earned * held.commission.rate_bp / 10_000
+        self.commission[operator] += cut
+        for who in PEOPLE:
+            part = stake.delegation(self.draft, who, operator)
+            self.owed[who, operator] += (earned - cut) * part.shares / held.shares if part else 0
+
+    def _paid(self, who: AccountId, operator: AccountId, before: int, change: int) -> None:
+        self.paid[who, operator] += balance(self.draft, who) - before - change
+        self.claims[who, operator] += 1
+
+    @rule(who=people, operator=people, tokens=st.integers(1, 2_000 * ONE))
+    def delegate(self, who: AccountId, operator: AccountId, tokens: int) -> None:
+        held, before = validator_of(self.draft, operator), balance(self.draft, who)
+        if held.tokens or not held.shares:
+            delegate(self.draft, who, operator, tokens)
+            self._paid(who, operator, before, 0)
+
+    @rule(who=people, operator=people, part=st.fractions(0, 1))
+    def undelegate(self, who: AccountId, operator: AccountId, part: Fraction) -> None:
+        held, before = stake.delegation(self.draft, who, operator), balance(self.draft, who)
+        shares = int(held.shares * part) if held else 0
+        if shares:
+            tokens = staking.take_shares(self.draft, who, operator, shares)
+            pools.move(self.draft, pools.STAKED, pools.TREASURY, tokens)
+            self._paid(who, operator, before, 0)
+
+    @rule(who=people, operator=people)
+    def withdraw(self, who: AccountId, operator: AccountId) -> None:
+        before = balance(self.draft, who)
+        rewards.claim(self.draft, who, operator)
+        self._paid(who, operator, before, 0)
+
+    @rule(operator=people)
+    def withdraw_commission(self, operator: AccountId) -> None:
+        self.paid_commission[operator] += rewards.claim_commission(self.draft, operator)
+
+    @rule(operator=people, part_bp=fractions_bp)
+    def slash(self, operator: AccountId, part_bp: int) -> None:
+        slash(self.draft, operator, part_bp)
+
+    @rule(operator=people, rate_bp=fractions_bp)
+    def change_commission(self, operator: AccountId, rate_bp: int) -> None:
+        held = validator_of(self.draft, operator)
+        change(self.draft, operator, replace(held, commission=terms(rate_bp)[0]))
+
+    @rule(operator=people)
+    def come_or_go(self, operator: AccountId) -> None:
+        held = validator_of(self.draft, operator)
+        change(self.draft, operator, replace(held, active=not held.active))
+
+    def _due(self, who: AccountId, operator: AccountId) -> int:
+        child = self.draft.fork()
+        return rewards.claim(child, who, operator)
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "draft"))
+    def nobody_gets_more_than_exactly_his_own(self) -> None:
+        for (who, operator), owed in self.owed.items():
+            got = self.paid[who, operator] + self._due(who, operator)
+            assert owed - self.claims[who, operator] - 2 < got <= owed
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "draft"))
+    def operators_get_their_commission_to_the_base_unit(self) -> None:
+        for operator, owed in self.commission.items():
+            child = self.draft.fork()
+            got = self.paid_commission[operator] + rewards.claim_commission(child, operator)
+            assert owed - 2 < got <= owed
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "draft"))
+    def everything_is_in_the_pool_until_it_is_paid(self) -> None:
+        paid = sum(self.paid.values()) + sum(self.paid_commission.values())
+        assert balance(self.draft, pools.REWARDS) == self.shared - paid
+        audit.check_invariants(self.draft)
+
+
+TestExactly = Exactly.TestCase
+TestExactly.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
