@@ -1,0 +1,162 @@
+"""What a validator loses: stake that is burned, and its place among those who vote.
+
+Tokens of a validator burn at once, from the pool of stake. What left it bears its part when it is
+due, see liability.py; who was away is counted in presence.py. A validator that is jailed leaves the
+set two blocks later; what it misses until then does not count, nor what it missed before.
+
+The set that CometBFT has is never emptied (hooks/active_set.py). Were all validators in jail, the
+last set would go on, unpunished for being away, until one is freed: no block can be made without
+two thirds of it. Absence alone does not lead there: every commit has two thirds of the power, so
+those who miss 95 of 100 blocks have less than 36 of 100 between them.
+Source: the rules of Cosmos SDK x/slashing and x/evidence; ADR 14.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from abci_currency import params
+from abci_currency.state import pools, presence, rewards, stake, staking
+from abci_currency.state.liability import (
+    SET_DELAY,
+    Fault,
+    Slash,
+    left,
+    left_since,
+    record,
+    taken_off,
+)
+from dchat.kernel import accounts, supply
+from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
+from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.store import Draft
+
+__all__ = [
+    "Charge",
+    "Fault",
+    "Jailed",
+    "Slash",
+    "Slashed",
+    "Tombstoned",
+    "free",
+    "jail",
+    "left",
+    "slash",
+    "taken_off",
+    "tombstone",
+]
+
+_FOR_EVER: Final = EpochMs(2**64 - 1)
+_NOTHING: Final = Amount(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a validator is slashed for."""
+
+    fault: Fault
+    offence_height: Height
+    tokens_then: Amount
+    """Its stake at that height."""
+    fraction_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slashed(Event):
+    """A validator lost stake."""
+
+    operator: AccountId
+    fault: int
+    offence_height: Height
+    fraction_bp: int
+    burned: Amount
+    """What its present stake bore; what left it bears its part later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jailed(Event):
+    """A validator may not vote until it is freed, and not be freed before a time."""
+
+    operator: AccountId
+    until_ms: EpochMs
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstoned(Event):
+    """A validator will never vote again."""
+
+    operator: AccountId
+
+
+def slash(
+    draft: Draft, operator: AccountId, charge: Charge, context: BlockContext
+) -> tuple[Event, ...]:
+    """Take the charge's fraction off the stake of back then, rounded up, wherever it is now.
+
+    A fraction of nothing leaves no trace.
+    """
+    if not charge.fraction_bp:
+        return ()
+    rewards.accrue(draft, context.block_time_ms)
+    burned = _burn(draft, operator, charge)
+    made = Slash(
+        fault=charge.fault,
+        offence_height=charge.offence_height,
+        fraction_bp=charge.fraction_bp,
+        tokens_then=charge.tokens_then,
+        burned=burned,
+        time_ms=context.block_time_ms,
+    )
+    record(draft, operator, made, context.height)
+    told = Slashed(operator, charge.fault, charge.offence_height, charge.fraction_bp, burned)
+    return (told,)
+
+
+def _burn(draft: Draft, operator: AccountId, charge: Charge) -> Amount:
+    """Burn the part of what did not leave meanwhile, as far as it is there."""
+    before = stake.validator(draft, operator)
+    if before is None:
+        return _NOTHING
+    stayed = max(0, charge.tokens_then - left_since(draft, operator, charge.offence_height))
+    due = -(-stayed * charge.fraction_bp // params.BASIS_POINTS)
+    burned = Amount(min(due, before.tokens))
+    after = replace(before, tokens=Amount(before.tokens - burned))
+    staking.replace_validator(draft, operator, before, after)
+    accounts.debit(draft, pools.STAKED, burned)
+    supply.burn(draft, burned)
+    return burned
+
+
+def jail(draft: Draft, operator: AccountId, until_ms: EpochMs) -> tuple[Event, ...]:
+    """Let a validator not vote before it is freed, at until_ms or later; it begins anew then."""
+    before = stake.validator(draft, operator)
+    if before is None:
+        return ()
+    until = max(before.jailed_until, until_ms)
+    _confine(draft, operator, before, replace(before, jailed=True, jailed_until=until))
+    return (Jailed(operator, until),)
+
+
+def tombstone(draft: Draft, operator: AccountId) -> tuple[Event, ...]:
+    """Let a validator never vote again."""
+    before = stake.validator(draft, operator)
+    if before is None:
+        return ()
+    after = replace(before, jailed=True, jailed_until=_FOR_EVER, tombstoned=True)
+    _confine(draft, operator, before, after)
+    return (Tombstoned(operator),)
+
+
+def _confine(
+    draft: Draft, operator: AccountId, before: stake.Validator, after: stake.Validator
+) -> None:
+    staking.replace_validator(draft, operator, before, after)
+    presence.count_from(draft, operator, presence.NEVER)
+
+
+def free(draft: Draft, operator: AccountId, height: Height) -> None:
+    """Let a jailed validator vote again: two blocks after this one at the earliest."""
+    before = staking.found(draft, operator)
+    staking.replace_validator(draft, operator, before, replace(before, jailed=False))
+    presence.count_from(draft, operator, Height(height + SET_DELAY))
