@@ -299,6 +299,11 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         25: Refusal("SameKey", "nothing to do: the account has that key"),
         26: Refusal("BadKeyProof", "rotate with dchat identity rotate-key"),
         100: Refusal("NoOutputs", "name somebody to pay"),
+        130: Refusal("NotJailed", "nothing to do: the validator may vote"),
+        131: Refusal("StillJailed", "wait until the time named and send it again"),
+        132: Refusal("NeverUnjailed", "take the stake back; a new validator needs a new operator"),
+        133: Refusal("OwnStakeTooLow", "delegate to it from the operator's account first"),
+        134: Refusal("StakeTooLow", "delegate to it first"),
         140: Refusal("HeldByRules", "name an account that somebody holds, or the treasury"),
         141: Refusal("NothingToWithdraw", "see dchat query rewards for where something is due"),
         150: Refusal(
