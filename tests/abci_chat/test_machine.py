@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from abci_chat.machine import FAMILIES, MACHINE
 
-NAMES = {"register_identity": 1, "update_relays": 2, "update_prekeys": 3}
+NAMES = {"register_identity": 1, "update_relays": 2, "update_prekeys": 3, "rotate_key": 4}
 
 
 def test_every_family_is_found_under_its_own_type() -> None:

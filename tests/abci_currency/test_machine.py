@@ -5,6 +5,7 @@ from abci_currency.machine import FAMILIES, MACHINE
 NAMES = {
     "transfer": 1,
     "multi_transfer": 2,
+    "rotate_key": 3,
     "register_relay": 30,
     "edit_relay": 31,
     "unbond_relay": 32,
