@@ -13,75 +13,32 @@ from abci_currency import params
 from abci_currency.params import DAY_MS
 from abci_currency.state import audit, pools, rewards, stake, staking
 from abci_currency.state.rewards import LEAST_ACTIVE, SCALE, Totals, ValidatorRewards
-from abci_currency.state.stake import Commission, Delegation, Validator
+from abci_currency.state.stake import Delegation, Validator
 from dchat.kernel import accounts, supply
 from dchat.kernel.codec import MAX_U64, MAX_U128
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState
-
-NOW = EpochMs(1_700_000_000_000)
-ONE = LEAST_ACTIVE
-PEOPLE = (ALICE.id, BOB.id, CAROL.id)
-
-
-def terms(rate_bp: int) -> tuple[Commission, Amount]:
-    return Commission(rate_bp, 10_000, 10_000, EpochMs(0)), Amount(0)
-
-
-def give(draft: Draft, who: AccountId, amount: int) -> None:
-    accounts.credit(draft, who, Amount(amount))
-    supply.issue(draft, Amount(amount))
-
-
-def validator_of(draft: Draft, operator: AccountId) -> Validator:
-    return staking.found(draft, operator)
-
-
-def change(draft: Draft, operator: AccountId, after: Validator) -> None:
-    staking.replace_validator(draft, operator, validator_of(draft, operator), after)
-
-
-def opened(*stakes: int, rate_bp: int = 0) -> Draft:
-    """Return a state in which alice, bob and carol are active validators with this own stake."""
-    draft = Draft(MemoryState())
-    rewards.begin(draft, NOW)
-    for at, (who, tokens) in enumerate(zip(PEOPLE, stakes, strict=False)):
-        give(draft, who, tokens)
-        staking.open_validator(draft, who, bytes([at]) * 32, "", terms(rate_bp))
-        staking.bond(draft, who, who, Amount(tokens), who)
-        change(draft, who, replace(validator_of(draft, who), active=True))
-    return draft
-
-
-def delegate(draft: Draft, who: AccountId, operator: AccountId, tokens: int) -> None:
-    give(draft, who, tokens)
-    staking.bond(draft, who, operator, Amount(tokens), who)
-
-
-def slash(draft: Draft, operator: AccountId, fraction_bp: int) -> None:
-    held = validator_of(draft, operator)
-    taken = Amount(held.tokens * fraction_bp // 10_000)
-    change(draft, operator, replace(held, tokens=Amount(held.tokens - taken)))
-    accounts.debit(draft, pools.STAKED, taken)
-    supply.burn(draft, taken)
-
-
-def pay_fees(draft: Draft, amount: int) -> None:
-    supply.issue(draft, Amount(amount))
-    rewards.share_out(draft, Amount(amount))
+from tests.fakes.stakes import (
+    NOW,
+    ONE,
+    PEOPLE,
+    change,
+    delegate,
+    pay_fees,
+    slash,
+    staked,
+    terms,
+    validator_of,
+)
 
 
 def balance(draft: Draft, who: AccountId) -> int:
     return accounts.load(draft, who).balance
 
 
-def written(state: Draft, act: Draft) -> bool:
-    return dict(state.writes()) != dict(act.writes())
-
-
 def test_active_stake_earns_in_proportion() -> None:
-    draft = opened(3 * ONE, ONE)
+    draft = staked(3 * ONE, ONE)
 
     pay_fees(draft, 400)
 
@@ -90,7 +47,7 @@ def test_active_stake_earns_in_proportion() -> None:
 
 
 def test_a_claim_comes_out_of_the_pool_and_only_once() -> None:
-    draft = opened(ONE)
+    draft = staked(ONE)
     pay_fees(draft, 400)
 
     first, second = (rewards.claim(draft, ALICE.id, ALICE.id) for _ in range(2))
@@ -99,7 +56,7 @@ def test_a_claim_comes_out_of_the_pool_and_only_once() -> None:
 
 
 def test_who_comes_later_has_no_part_in_what_came_before() -> None:
-    draft = opened(ONE)
+    draft = staked(ONE)
     pay_fees(draft, 400)
 
     delegate(draft, BOB.id, ALICE.id, ONE)
@@ -109,7 +66,7 @@ def test_who_comes_later_has_no_part_in_what_came_before() -> None:
 
 
 def test_what_was_earned_is_paid_when_stake_goes() -> None:
-    draft = opened(ONE)
+    draft = staked(ONE)
     delegate(draft, BOB.id, ALICE.id, ONE)
     pay_fees(draft, 100)
 
@@ -119,7 +76,7 @@ def test_what_was_earned_is_paid_when_stake_goes() -> None:
 
 
 def test_a_validator_that_does_not_vote_earns_nothing() -> None:
-    draft = opened(ONE, ONE)
+    draft = staked(ONE, ONE)
     change(draft, BOB.id, replace(validator_of(draft, BOB.id), active=False))
     pay_fees(draft, 100)
     change(draft, BOB.id, replace(validator_of(draft, BOB.id), active=True))
@@ -130,7 +87,7 @@ def test_a_validator_that_does_not_vote_earns_nothing() -> None:
 
 
 def test_a_slash_does_not_touch_what_was_earned_before_it() -> None:
-    draft = opened(2 * ONE, 2 * ONE)
+    draft = staked(2 * ONE, 2 * ONE)
     pay_fees(draft, 100)
 
     slash(draft, ALICE.id, 5_000)
@@ -140,7 +97,7 @@ def test_a_slash_does_not_touch_what_was_earned_before_it() -> None:
 
 
 def test_commission_comes_off_before_delegators_share() -> None:
-    draft = opened(ONE, rate_bp=1_000)
+    draft = staked(ONE, rate_bp=1_000)
     delegate(draft, BOB.id, ALICE.id, ONE)
     pay_fees(draft, 1_000)
 
@@ -150,7 +107,7 @@ def test_commission_comes_off_before_delegators_share() -> None:
 
 
 def test_another_commission_does_not_reach_back() -> None:
-    draft = opened(ONE, rate_bp=1_000)
+    draft = staked(ONE, rate_bp=1_000)
     pay_fees(draft, 1_000)
 
     held = validator_of(draft, ALICE.id)
@@ -161,7 +118,7 @@ def test_another_commission_does_not_reach_back() -> None:
 
 
 def test_commission_below_a_base_unit_waits_for_more() -> None:
-    draft = opened(ONE, rate_bp=1_000)
+    draft = staked(ONE, rate_bp=1_000)
 
     pay_fees(draft, 19)
     first = rewards.claim_commission(draft, ALICE.id)
@@ -171,7 +128,7 @@ def test_commission_below_a_base_unit_waits_for_more() -> None:
 
 
 def test_commission_outlives_its_validator() -> None:
-    draft = opened(ONE, rate_bp=1_000)
+    draft = staked(ONE, rate_bp=1_000)
     pay_fees(draft, 100)
     rewards.settle(draft, ALICE.id, validator_of(draft, ALICE.id))
 
@@ -181,7 +138,7 @@ def test_commission_outlives_its_validator() -> None:
 
 
 def test_rewards_go_where_their_owner_says() -> None:
-    draft = opened(ONE, rate_bp=1_000)
+    draft = staked(ONE, rate_bp=1_000)
     pay_fees(draft, 100)
 
     rewards.pay_to(draft, ALICE.id, CAROL.id)
@@ -192,7 +149,7 @@ def test_rewards_go_where_their_owner_says() -> None:
 
 
 def test_naming_oneself_forgets_the_address() -> None:
-    draft = opened(ONE)
+    draft = staked(ONE)
     before = dict(draft.writes())
 
     rewards.pay_to(draft, ALICE.id, CAROL.id)
@@ -203,7 +160,7 @@ def test_naming_oneself_forgets_the_address() -> None:
 
 
 def test_a_claim_without_stake_is_nothing_and_writes_nothing() -> None:
-    draft = opened(ONE)
+    draft = staked(ONE)
     child = draft.fork()
 
     assert rewards.claim(child, BOB.id, ALICE.id) == rewards.claim(child, BOB.id, CAROL.id) == 0
@@ -211,7 +168,7 @@ def test_a_claim_without_stake_is_nothing_and_writes_nothing() -> None:
 
 
 def test_catching_up_twice_writes_once() -> None:
-    draft = opened(ONE)
+    draft = staked(ONE)
     pay_fees(draft, 100)
     rewards.settle(draft, ALICE.id, validator_of(draft, ALICE.id))
     child = draft.fork()
@@ -233,7 +190,7 @@ def test_where_nobody_votes_the_treasury_gets_it(active: int) -> None:
 
 
 def test_sharing_out_nothing_writes_nothing() -> None:
-    child = opened(ONE).fork()
+    child = staked(ONE).fork()
 
     rewards.share_out(child, Amount(0))
 
@@ -284,7 +241,7 @@ def test_what_would_overflow_the_sum_goes_to_the_treasury(room: int, shared: boo
 
 
 def extreme(tokens: int, shares: int, rate_bp: int) -> Validator:
-    record = validator_of(opened(ONE), ALICE.id)
+    record = validator_of(staked(ONE), ALICE.id)
     commission = replace(record.commission, rate_bp=rate_bp)
     return replace(record, tokens=Amount(tokens), shares=shares, commission=commission)
 
@@ -331,7 +288,7 @@ def test_what_is_due_rounds_down() -> None:
 
 
 def emitting(emission: int = 1_000, cap: int = 10_000, treasury_bp: int = 0) -> Draft:
-    draft = opened(ONE)
+    draft = staked(ONE)
     rules = replace(
         params.REWARDS.default,
         epoch_emission=Amount(emission),
@@ -468,7 +425,7 @@ class Exactly(RuleBasedStateMachine):
         rate_bp=fractions_bp,
     )
     def begin(self, stakes: list[int], rate_bp: int) -> None:
-        self.draft = opened(*stakes, rate_bp=rate_bp)
+        self.draft = staked(*stakes, rate_bp=rate_bp)
         self.owed: defaultdict[tuple[AccountId, AccountId], Fraction] = defaultdict(Fraction)
         self.commission: defaultdict[AccountId, Fraction] = defaultdict(Fraction)
         self.paid: defaultdict[tuple[AccountId, AccountId], int] = defaultdict(int)
