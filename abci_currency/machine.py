@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_currency import genesis, queries
-from abci_currency.txs import escrow, issuer, multi_transfer, relay, rotate_key, transfer
+from abci_currency.hooks import fees
+from abci_currency.txs import escrow, issuer, multi_transfer, relay, rewards, rotate_key, transfer
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -17,6 +18,7 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             transfer.FAMILY,
             multi_transfer.FAMILY,
             rotate_key.FAMILY,
+            *rewards.FAMILIES,
             *relay.FAMILIES,
             *escrow.FAMILIES,
             *issuer.FAMILIES,
@@ -30,4 +32,5 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
+    take_fees=fees.take,
 )
