@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from dchat.kernel import accounts, params, signing, supply, tx
+from dchat.kernel import accounts, bundle, params, signing, supply, tx
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import (
     BadSignature,
@@ -33,7 +33,7 @@ from dchat.kernel.errors import (
     WrongChain,
 )
 from dchat.kernel.family import Event, Family, Prepared, TxContext, TxFamily
-from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
+from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce, TxHash
 from dchat.kernel.params import Params
 from dchat.kernel.store import Draft, State
 from dchat.kernel.tx import SignedTx
@@ -122,6 +122,19 @@ class Outcome:
     cost_wanted: Cost = _FREE
     cost_used: Cost = _FREE
     events: tuple[Event, ...] = ()
+    data: bytes = b""
+    """Of a bundle: what became of each transaction in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried(Event):
+    """A bundle brought this transaction, which did as it would have done alone."""
+
+    tx_hash: TxHash
+    code: int
+    cost_used: Cost
+    events: tuple[Event, ...]
+    """What the transaction itself tells."""
 
 
 Query = Callable[[State, bytes], bytes]
@@ -214,7 +227,7 @@ def run_block(machine: Machine, state: State, block: Block, known: Known) -> Blo
     draft, context = Draft(state), block.context
     told = [event for hook in machine.begin_block for event in hook(draft, context)]
     runner = _Runner(machine, params.load(draft), context, known)
-    outcomes = tuple([runner.step(draft, raw) for raw in block.txs])
+    outcomes = tuple([runner.carry(draft, raw) for raw in block.txs])
     if runner.fees:
         machine.take_fees(draft, Amount(runner.fees), context)
     told += [event for hook in machine.end_block for event in hook(draft, context)]
@@ -235,6 +248,13 @@ class _Runner:
         self._context = context
         self._known = known
         self.fees = 0
+
+    def carry(self, draft: Draft, raw: bytes) -> Outcome:
+        """Run what one of CometBFT's transactions carries, each as if it were alone."""
+        carried = bundle.carried(raw)
+        if carried == (raw,):
+            return self.step(draft, raw)
+        return _together(carried, [self.step(draft, each) for each in carried])
 
     def step(self, draft: Draft, raw: bytes) -> Outcome:
         """Run one transaction against draft; a refused one costs nonce and fee at most."""
@@ -282,6 +302,25 @@ class _Runner:
         return Outcome(0, "", wanted, checked.cost, events)
 
 
+def _together(carried: Sequence[bytes], outcomes: Sequence[Outcome]) -> Outcome:
+    told = [
+        Carried(tx.tx_hash(raw), did.code, did.cost_used, did.events)
+        for raw, did in zip(carried, outcomes, strict=True)
+    ]
+    return Outcome(
+        0,
+        _refusals([each.reason for each in outcomes if each.code], len(carried)),
+        Cost(sum([each.cost_wanted for each in outcomes])),
+        Cost(sum([each.cost_used for each in outcomes])),
+        tuple(told),
+        bundle.encode_results([bundle.Did(each.code, each.cost_used) for each in outcomes]),
+    )
+
+
+def _refusals(reasons: Sequence[str], of: int) -> str:
+    return f"{len(reasons)} of {of} refused, the first with {reasons[0]}" if reasons else ""
+
+
 def charged(sender: Account, envelope: tx.Envelope, spent: Amount = _NOTHING) -> Account:
     """Return the sender's record after nonce and fee, and as much of spent as is there."""
     return Account(
@@ -312,6 +351,7 @@ def behind(senders: Mapping[AccountId, Account], state: State, tx: Checked | Fau
 def read(machine: Machine, raw: bytes) -> Judged:
     """Return what raw tells, as if it were signed: that is for verify() to say."""
     try:
+        bundle.refuse(raw)
         signed = tx.decode(raw)
     except TxRejected as refusal:
         return refused(refusal)

@@ -20,21 +20,28 @@ Signatures take three quarters of the time and depend on nothing else, so those 
 transactions are verified beforehand, by as many threads as the shell has for it. That comes before
 nonces are looked at, which would save nothing from an attacker: he can forge what is due.
 
+A bundle is let in whole or not at all. Its signatures come last: who has no money on this chain has
+none of them verified, and the first forgery ends it. Meanwhile another copy of one of its
+transactions may get into a block, or one may expire. Then the rest still waits, for its sender was
+told so: a recheck refuses a bundle once nothing of it could run, and a proposer leaves out of it
+what could not.
+
 A block that nobody has seen waits for everybody's judgement of it. So what a transaction's bytes
 tell is found out once, from the proposal to the end of the block, whatever is wrong with it.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from dchat.kernel import params, proposal
+from dchat.kernel import bundle, params, proposal, tx
 from dchat.kernel.accounts import Account
-from dchat.kernel.errors import PoolFull, TxRejected
-from dchat.kernel.ids import AccountId
+from dchat.kernel.errors import CostLimitTooHigh, PoolFull, TxRejected
+from dchat.kernel.ids import AccountId, Cost
 from dchat.kernel.machine import (
     BlockContext,
     Checked,
@@ -65,6 +72,7 @@ class Room:
     """How much may wait; neither bound may be above the one of CometBFT's mempool."""
 
     txs: int
+    """Those in bundles are counted one by one."""
     bytes: int
 
 
@@ -80,6 +88,9 @@ class Pool:
         self._room = room
         self._each = each
         self._bytes = 0
+        self._waiting: dict[bytes, Cost] = {}
+        """What CometBFT knows of, bundles whole, and the cost that it declares."""
+        self._waited: Mapping[bytes, Cost] = {}
         self._verified: dict[bytes, Checked] = {}
         self._before_commit: dict[bytes, Checked] = {}
         self._ahead: Known = {}
@@ -90,7 +101,7 @@ class Pool:
 
     @property
     def verified(self) -> Mapping[bytes, Checked]:
-        """Return the waiting transactions, whose signatures were checked, by their bytes."""
+        """Return the waiting transactions, alone or in bundles, whose signatures were checked."""
         return self._verified
 
     def check(self, state: State, raw: bytes, context: BlockContext) -> Outcome:
@@ -99,14 +110,17 @@ class Pool:
         The transaction then counts as waiting. A refused one leaves no trace; one that counts as
         waiting already may: RPC's `check_tx` asks about transactions that no mempool holds yet.
         """
-        waiting = self._verified.get(raw)
-        if waiting:
-            return Outcome(0, "", waiting.signed.envelope.cost_limit)
+        declared = self._waiting.get(raw)
+        if declared is not None:
+            return Outcome(0, "", declared)
+        carried = bundle.carried(raw)
+        if carried != (raw,):
+            return self._check_bundle(state, raw, carried, context)
         opened = self._before_commit.pop(raw, None) or self._open(raw)
         if isinstance(opened, Outcome):
             return opened
         try:
-            sender = self._place(state, opened, context)
+            sender = self._place(self._senders, state, opened, context)
         except TxRejected as refusal:
             return refused(refusal)
         if isinstance(opened, Faulty):
@@ -114,8 +128,7 @@ class Pool:
         envelope = opened.signed.envelope
         self._senders[envelope.sender] = sender
         self._verified[raw] = opened
-        self._bytes += len(raw)
-        return Outcome(0, "", envelope.cost_limit)
+        return self._let_wait(raw, envelope.cost_limit)
 
     def check_many(
         self, state: State, raws: Sequence[bytes], context: BlockContext
@@ -129,15 +142,18 @@ class Pool:
 
         Depends on the bytes alone, so it may run beside a block that is executed.
         """
-        new = [] if self._is_full(0) else [raw for raw in raws if self._let_in(raw) is None]
+        alone = [raw for raw in raws if not bundle.is_bundle(raw)]
+        new = [] if self._is_full(0) else [raw for raw in alone if self._let_in(raw) is None]
         found = {raw: read(self._machine, raw) for raw in new}
         sound = [(raw, judged) for raw, judged in found.items() if isinstance(judged, Checked)]
         self._ahead = found | self._verify(sound)
 
-    def propose(self, state: State, txs: Sequence[bytes], max_bytes: int) -> tuple[bytes, ...]:
-        """Return those that a block may hold; see proposal.select."""
+    def propose(
+        self, state: State, txs: Sequence[bytes], max_bytes: int, context: BlockContext
+    ) -> tuple[bytes, ...]:
+        """Return those that the block of this context may hold; see proposal.select."""
         self._proposed = {}
-        return proposal.select(state, txs, max_bytes, self._read)
+        return proposal.select(state, txs, max_bytes, self._read, context)
 
     def accepts(self, state: State, txs: Sequence[bytes]) -> bool:
         """Tell whether a block may hold these; what was read of them is kept for its execution."""
@@ -146,19 +162,22 @@ class Pool:
 
     def recognise(self, txs: Sequence[bytes]) -> Known:
         """Return what a block's transactions tell; their signatures are verified if not before."""
-        known = {raw: checked for raw in txs if (checked := self._let_in(raw))}
-        return known | self._verify([(raw, self._read(raw)) for raw in txs if raw not in known])
+        raws = list(chain.from_iterable(map(bundle.carried, txs)))
+        known = {raw: checked for raw in raws if (checked := self._let_in(raw))}
+        return known | self._verify([(raw, self._read(raw)) for raw in raws if raw not in known])
 
     def commit(self, included: Sequence[bytes]) -> None:
         """Forget what a block has carried and what waited; rechecks bring back what still waits."""
         for raw in included:
-            self._verified.pop(raw, None)
+            if self._waiting.pop(raw, None) is not None:
+                for each in bundle.carried(raw):
+                    self._verified.pop(each, None)
         self.forget()
 
     def forget(self) -> None:
         """Count nothing as waiting until it is shown again: a mempool that restarts is empty."""
-        self._before_commit = self._verified
-        self._verified = {}
+        self._waited, self._waiting = self._waiting, {}
+        self._before_commit, self._verified = self._verified, {}
         self._bytes = 0
         self._proposed = {}
         self._senders.clear()
@@ -173,8 +192,14 @@ class Pool:
             judged = self._proposed[raw] = read(self._machine, raw)
         return judged
 
-    def _is_full(self, more: int) -> bool:
-        return len(self._verified) >= self._room.txs or self._bytes + more > self._room.bytes
+    def _is_full(self, more_bytes: int, more_txs: int = 1) -> bool:
+        txs, size = len(self._verified) + more_txs, self._bytes + more_bytes
+        return txs > self._room.txs or size > self._room.bytes
+
+    def _let_wait(self, raw: bytes, declared: Cost) -> Outcome:
+        self._waiting[raw] = declared
+        self._bytes += len(raw)
+        return Outcome(0, "", declared)
 
     def _open(self, raw: bytes) -> Judged:
         if self._is_full(len(raw)):
@@ -182,18 +207,104 @@ class Pool:
         judged = self._ahead.get(raw) or verify(read(self._machine, raw))
         return judged.refusal if isinstance(judged, Faulty) and judged.pays else judged
 
-    def _place(self, state: State, opened: Checked | Faulty, context: BlockContext) -> Account:
+    def _check_bundle(
+        self, state: State, raw: bytes, carried: Sequence[bytes], context: BlockContext
+    ) -> Outcome:
+        """Let all of it wait or nothing; of what waited before, whatever still can."""
+        waited = self._waited.get(raw)
+        if waited is None and self._is_full(len(raw), len(carried)):
+            return refused(PoolFull(len(self._verified), self._bytes))
+        ahead = ChainMap[AccountId, Account]({}, self._senders)
+        found: dict[bytes, Checked] = {}
+        for each in carried:
+            joined = self._join(ahead, state, each, context)
+            if isinstance(joined, Checked):
+                found[each] = joined
+            elif waited is None or (each is carried[-1] and not found):
+                return _named(joined, carried, each)
+        declared = waited or Cost(sum([each.signed.envelope.cost_limit for each in found.values()]))
+        if refusal := self._refuse_together(state, carried, found, declared):
+            return refusal
+        self._senders.update(ahead.maps[0])
+        before = self._before_commit
+        self._verified |= {each: before[each] for each in carried if each in before} | found
+        return self._let_wait(raw, declared)
+
+    def _join(
+        self,
+        ahead: ChainMap[AccountId, Account],
+        state: State,
+        raw: bytes,
+        context: BlockContext,
+    ) -> Checked | Outcome:
+        """Return one of a bundle's once it counts in ahead, its signature still to be verified."""
+        opened = self._before_commit.get(raw) or read(self._machine, raw)
+        if isinstance(opened, Outcome):
+            return opened
+        try:
+            sender = self._place(ahead, state, opened, context)
+        except TxRejected as refusal:
+            return refused(refusal)
+        if isinstance(opened, Faulty):
+            return opened.refusal
+        ahead[opened.signed.envelope.sender] = sender
+        return opened
+
+    def _refuse_together(
+        self, state: State, carried: Sequence[bytes], found: Mapping[bytes, Checked], declared: Cost
+    ) -> Outcome | None:
+        """Return why these may not wait together: no block holds them, or one is forged."""
+        most = self._in_force(state).max_block_cost
+        if declared > most:
+            return refused(CostLimitTooHigh(have=declared, limit=most))
+        new = _parts([each for each in found.items() if each[0] not in self._before_commit])
+        for part in self._each(_until_forged, new) if new else ():
+            raw, judged = part[-1]
+            if isinstance(judged, Faulty):
+                return _named(judged.refusal, carried, raw)
+        return None
+
+    def _place(
+        self,
+        senders: Mapping[AccountId, Account],
+        state: State,
+        opened: Checked | Faulty,
+        context: BlockContext,
+    ) -> Account:
         """Return what is left of the sender's account once this one waits. Raises: TxRejected."""
+        check_envelope(opened.signed.envelope, self._in_force(state), context)
+        return behind(senders, state, opened)
+
+    def _in_force(self, state: State) -> Params:
         if self._rules is None:
             self._rules = params.load(state)
-        check_envelope(opened.signed.envelope, self._rules, context)
-        return behind(self._senders, state, opened)
+        return self._rules
 
     def _verify(self, found: Part) -> dict[bytes, Judged]:
-        parts = [found[at : at + PART] for at in range(0, len(found), PART)]
+        parts = _parts(found)
         judged = self._each(_verified, parts) if len(parts) > 1 else map(_verified, parts)
         return dict(chain.from_iterable(judged))
 
 
+def _parts(found: Part) -> list[Part]:
+    return [found[at : at + PART] for at in range(0, len(found), PART)]
+
+
 def _verified(part: Part) -> Part:
     return [(raw, verify(judged)) for raw, judged in part]
+
+
+def _until_forged(part: Part) -> Part:
+    """Return part up to the first that is forged, with nothing behind that verified."""
+    judged: list[tuple[bytes, Judged]] = []
+    for raw, read_only in part:
+        judged.append((raw, verify(read_only)))
+        if isinstance(judged[-1][1], Faulty):
+            break
+    return judged
+
+
+def _named(refusal: Outcome, carried: Sequence[bytes], raw: bytes) -> Outcome:
+    """Return the refusal of a bundle for one that it carries."""
+    which = f"transaction {carried.index(raw) + 1} of {len(carried)} in the bundle"
+    return replace(refusal, reason=f"{which}, {tx.tx_hash(raw).hex()}: {refusal.reason}")

@@ -7,13 +7,24 @@ That depends on the transactions' bytes and the committed parameters only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final
 
-from dchat.kernel import params
+from dchat.kernel import bundle, params
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId, Cost
-from dchat.kernel.machine import Judged, Outcome, behind, check_least_cost
+from dchat.kernel.machine import (
+    BlockContext,
+    Checked,
+    Faulty,
+    Judged,
+    Outcome,
+    behind,
+    check_envelope,
+    check_least_cost,
+)
+from dchat.kernel.params import Params
 from dchat.kernel.store import State
 
 _TAG_BYTES: Final = 1
@@ -23,20 +34,22 @@ Read = Callable[[bytes], Judged]
 """What a transaction's bytes tell; whether it is signed is not asked here."""
 
 
-def select(state: State, txs: Sequence[bytes], max_bytes: int, read: Read) -> tuple[bytes, ...]:
+def select(
+    state: State, txs: Sequence[bytes], max_bytes: int, read: Read, context: BlockContext
+) -> tuple[bytes, ...]:
     """Return the longest run of well-formed transactions, in order, that fits into a block.
 
     Whoever could not be charged in this order is passed over: what follows a nonce that the mempool
-    does not hold would fill blocks for free. max_bytes bounds the sum of each transaction's size in
-    the block's protobuf encoding.
+    does not hold would fill blocks for free. A bundle goes on without what could not be charged of
+    it. max_bytes bounds the sum of each transaction's size in the block's protobuf encoding.
     """
-    bytes_left, cost_left = max_bytes, int(params.load(state).max_block_cost)
+    rules = params.load(state)
+    bytes_left, cost_left = max_bytes, int(rules.max_block_cost)
     chosen: list[bytes] = []
-    senders: dict[AccountId, Account] = {}
-    for raw in txs:
-        judged = read(raw)
-        cost = _declared_cost(judged)
-        if cost is None or not _pays(senders, state, judged):
+    line = _Line(state, rules, context)
+    for offered in txs:
+        raw, cost = _charged_part(line, offered, read)
+        if not raw:
             continue
         bytes_left -= size_in_block(raw)
         cost_left -= cost
@@ -49,7 +62,7 @@ def select(state: State, txs: Sequence[bytes], max_bytes: int, read: Read) -> tu
 def is_acceptable(state: State, txs: Sequence[bytes], read: Read) -> bool:
     """Tell whether every transaction is well formed and all fit into one block's cost."""
     cost_left = int(params.load(state).max_block_cost)
-    for raw in txs:
+    for raw in chain.from_iterable(map(bundle.carried, txs)):
         cost = _declared_cost(read(raw))
         if cost is None:
             return False
@@ -62,15 +75,43 @@ def size_in_block(raw: bytes) -> int:
     return _TAG_BYTES + max(1, -(-len(raw).bit_length() // _VARINT_BITS)) + len(raw)
 
 
-def _pays(senders: dict[AccountId, Account], state: State, judged: Judged) -> bool:
-    """Tell whether nonce and fee fit behind those before, and count it among them if they do."""
-    if isinstance(judged, Outcome):
-        return False
-    try:
-        senders[judged.signed.envelope.sender] = behind(senders, state, judged)
-    except TxRejected:
-        return False
-    return True
+class _Line:
+    """Transactions in the order in which a block would charge them."""
+
+    __slots__ = ("_context", "_rules", "_senders", "_state")
+
+    def __init__(self, state: State, rules: Params, context: BlockContext) -> None:
+        self._state = state
+        self._rules = rules
+        self._context = context
+        self._senders: dict[AccountId, Account] = {}
+
+    def takes(self, judged: Checked | Faulty) -> bool:
+        """Tell whether it would be charged behind those before, and count it if it would."""
+        envelope = judged.signed.envelope
+        try:
+            check_envelope(envelope, self._rules, self._context)
+            self._senders[envelope.sender] = behind(self._senders, self._state, judged)
+        except TxRejected:
+            return False
+        return True
+
+
+def _charged_part(line: _Line, raw: bytes, read: Read) -> tuple[bytes, int]:
+    """Return raw, or as much of a bundle as can be charged, and its declared cost."""
+    carried = bundle.carried(raw)
+    kept: list[bytes] = []
+    declared = 0
+    for each in carried:
+        judged = read(each)
+        cost = _declared_cost(judged)
+        if cost is None or isinstance(judged, Outcome) or not line.takes(judged):
+            continue
+        kept.append(each)
+        declared += cost
+    if len(kept) == len(carried):
+        return raw, declared
+    return bundle.build(kept) if kept else b"", declared
 
 
 def _declared_cost(judged: Judged) -> Cost | None:

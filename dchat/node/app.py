@@ -29,6 +29,7 @@ from dchat.kernel.machine import (
     Block,
     BlockContext,
     BlockResult,
+    Carried,
     Event,
     GenesisContext,
     Machine,
@@ -54,6 +55,7 @@ APP_VERSION: Final = 1
 
 PROCESSORS_A_THREAD: Final = 2
 INT64_MAX: Final = 2**63 - 1
+_Told = pb.ExecTxResult | pb.ResponseFinalizeBlock
 _NO_WRITES: Final[Mapping[bytes, bytes | None]] = {}
 
 
@@ -154,7 +156,9 @@ class Node:
 
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
         """The longest run of the offered transactions that every correct node accepts."""
-        txs = self._pool.propose(self._state, request.txs, request.max_tx_bytes)
+        txs = self._pool.propose(
+            self._state, request.txs, request.max_tx_bytes, self._context
+        )
         return pb.ResponsePrepareProposal(txs=txs)
 
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
@@ -345,29 +349,40 @@ def _block_result(result: BlockResult, app_hash: bytes) -> pb.ResponseFinalizeBl
         update = answer.validator_updates.add(power=change.power)
         update.pub_key.ed25519 = change.public_key
     for event in result.events:
-        _tell(event, answer.events.add(type=type(event).__name__))
+        _tell(event, answer)
     add = answer.tx_results.add  # in place: a message made apart is copied in, at twice the time
     for outcome in result.outcomes:
         told = add(code=outcome.code, gas_wanted=outcome.cost_wanted, gas_used=outcome.cost_used)
         if outcome.code:
             told.log = explain(outcome)
             told.codespace = CODESPACE
+        if outcome.data:
+            told.data, told.log = outcome.data, outcome.reason
         for event in outcome.events:
-            _tell(event, told.events.add(type=type(event).__name__))
+            _tell(event, told)
     return answer
 
 
-def _tell(event: Event, told: pb.Event) -> None:
+def _tell(event: Event, told: _Told) -> None:
     """Every field becomes an attribute; numbers are not indexed, as nobody searches by them."""
-    add = told.attributes.add
+    add = told.events.add(type=type(event).__name__).attributes.add
     for name in _field_names(type(event)):
         value: object = getattr(event, name)
         add(key=name, value=_shown(value), index=not isinstance(value, int))
+    if isinstance(event, Carried):
+        _tell_carried(event, told)
+
+
+def _tell_carried(carried: Carried, told: _Told) -> None:
+    """What a bundle's transaction tells also says whose it is."""
+    for event in carried.events:
+        _tell(event, told)
+        told.events[-1].attributes.add(key="tx_hash", value=carried.tx_hash.hex())
 
 
 @cache
 def _field_names(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return tuple(field.name for field in fields(kind) if field.name != "events")
 
 
 def _shown(value: object) -> str:

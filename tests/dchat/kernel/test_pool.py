@@ -281,7 +281,9 @@ def test_a_proposal_during_the_rechecks_holds_only_what_would_pay() -> None:
 
     pool.commit([])
 
-    assert pool.propose(start(), [behind, signed(BOB, PAY)], 10**6) == (signed(BOB, PAY),)
+    assert pool.propose(start(), [behind, signed(BOB, PAY)], 10**6, at_height()) == (
+        signed(BOB, PAY),
+    )
 
 
 @given(offers, offers, st.integers(1, 8))

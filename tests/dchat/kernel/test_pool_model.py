@@ -133,7 +133,8 @@ class PoolBesideModel(RuleBasedStateMachine):
         self.mempool = list(dict.fromkeys([*self.mempool, *accepted]))
 
     def proposal(self) -> list[bytes]:
-        return list(self.pool.propose(self.model.state, self.mempool, 10**6))
+        at = at_height(self.model.height)
+        return list(self.pool.propose(self.model.state, self.mempool, 10**6, at))
 
     def execute(self, txs: list[bytes]) -> None:
         self.model.commit(txs)

@@ -18,18 +18,18 @@ from tests.fakes.memory import ALICE, BOB, FUNDS, MemoryState, at_height, opened
 
 PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
 SMALL, NEXT, LAST = (signed(ALICE, (1,), nonce, cost_limit=200) for nonce in (0, 1, 3))
-HALF = signed(ALICE, (1,), 1, cost_limit=500_000)
-REST = signed(ALICE, (1,), 2, cost_limit=500_001)
+HALF = signed(ALICE, (1,), 1, cost_limit=500_000, fee=500_000)
+REST = signed(ALICE, (1,), 2, cost_limit=500_001, fee=500_001)
 FREE = signed(ALICE, (1,), 0, cost_limit=0, fee=0)
 READ = partial(read, MACHINE)
 
 
 def start() -> MemoryState:
-    return opened(MACHINE, alice=FUNDS)
+    return opened(MACHINE, alice=10 * FUNDS)
 
 
 def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None:
-    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, LAST], 10**6, READ)
+    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, LAST], 10**6, READ, at_height())
 
     assert chosen == (SMALL, HALF)
 
@@ -37,12 +37,20 @@ def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None
 def test_a_block_takes_transactions_until_its_bytes_are_used_up() -> None:
     room = proposal.size_in_block(SMALL) * 2
 
-    assert proposal.select(start(), [SMALL, NEXT], room, READ) == (SMALL, NEXT)
-    assert proposal.select(start(), [SMALL, NEXT], room - 1, READ) == (SMALL,)
+    assert proposal.select(start(), [SMALL, NEXT], room, READ, at_height()) == (SMALL, NEXT)
+    assert proposal.select(start(), [SMALL, NEXT], room - 1, READ, at_height()) == (SMALL,)
 
 
 def test_malformed_transactions_are_passed_over() -> None:
-    assert proposal.select(start(), [b"junk", SMALL], 10**6, READ) == (SMALL,)
+    assert proposal.select(start(), [b"junk", SMALL], 10**6, READ, at_height()) == (SMALL,)
+
+
+def test_what_a_block_would_refuse_for_nothing_is_passed_over() -> None:
+    """Between a commit and the rechecks CometBFT still offers what has expired."""
+    expired = signed(ALICE, PAY, valid_until_height=1)
+
+    assert proposal.select(start(), [expired, SMALL], 10**6, READ, at_height(2)) == (SMALL,)
+    assert proposal.select(start(), [expired, NEXT], 10**6, READ, at_height(1)) == (expired, NEXT)
 
 
 def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() -> None:
@@ -51,7 +59,7 @@ def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() ->
     asked, behind, whole = signed(ALICE, PAY, 0), signed(ALICE, PAY, 1), signed(BOB, PAY, 0)
     outcomes = pool.check_many(state, [asked, behind, whole], at_height())
 
-    chosen = pool.propose(state, [behind, whole], 10**6)
+    chosen = pool.propose(state, [behind, whole], 10**6, at_height())
 
     assert [outcome.code for outcome in outcomes] == [0, 0, 0]
     assert chosen == (whole,)
@@ -73,7 +81,7 @@ def test_a_proposal_is_judged_by_form_and_cost(txs: list[bytes], verdict: bool) 
 
 @given(st.lists(st.sampled_from([HALF, REST, SMALL, FREE, b"junk", b""])), st.integers(0, 2000))
 def test_an_own_proposal_is_always_acceptable(txs: list[bytes], room: int) -> None:
-    chosen = proposal.select(Draft(start()), txs, room, READ)
+    chosen = proposal.select(Draft(start()), txs, room, READ, at_height())
 
     assert proposal.is_acceptable(start(), chosen, READ)
     assert sum(proposal.size_in_block(raw) for raw in chosen) <= room

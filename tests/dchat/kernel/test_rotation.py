@@ -228,7 +228,7 @@ def test_what_waits_in_front_of_a_rotation_goes_first() -> None:
     waiting = [pay(ALICE.seed, 0), send(CURRENCY, order(NEXT), 1)]
 
     codes = [check(pool, state, raw) for raw in waiting]
-    result = run(CURRENCY, state, *pool.propose(state, waiting, 10**6))
+    result = run(CURRENCY, state, *pool.propose(state, waiting, 10**6, at_height()))
 
     assert codes == [0, 0]
     assert [outcome.code for outcome in result.outcomes] == [0, 0]
@@ -240,7 +240,7 @@ def test_a_proposal_leaves_out_what_stands_behind_a_rotation(seed: bytes) -> Non
     state = start(CURRENCY)
     rotates = send(CURRENCY, order(NEXT))
 
-    chosen = Pool(CURRENCY).propose(state, [rotates, pay(seed, 1)], 10**6)
+    chosen = Pool(CURRENCY).propose(state, [rotates, pay(seed, 1)], 10**6, at_height())
 
     assert chosen == (rotates,)
 
@@ -331,7 +331,7 @@ class Rotating(RuleBasedStateMachine):
 
     @rule()
     def block(self) -> None:
-        chosen = self.pool.propose(self.state, self.mempool, 10**6)
+        chosen = self.pool.propose(self.state, self.mempool, 10**6, at_height(self.height))
         result = run(CURRENCY, self.state, *chosen, height=self.height)
         before = accounts.load(self.state, ALICE.id)
         self.state = self.state.after(result.writes)
