@@ -237,19 +237,17 @@ def _bought(record: Validator, tokens: Amount) -> int:
 def take_shares(draft: Draft, delegator: AccountId, operator: AccountId, shares: int) -> Amount:
     """Take shares from a delegator; return what they are worth, which the pool STAKED still holds.
 
-    An operator left with less than its validator's min_self_delegation is jailed.
+    Stake that leaves for more than a burn goes by leaving.py, which sees to what it answers for.
     Raises: UnknownValidator, InsufficientStake.
     """
     before = found(draft, operator)
     held = _settled(draft, delegator, operator)
     if held.shares < shares:
         raise InsufficientStake(have=held.shares, need=shares)
-    tokens, left = tokens_for(before, shares), held.shares - shares
+    tokens = tokens_for(before, shares)
     after = replace(before, tokens=Amount(before.tokens - tokens), shares=before.shares - shares)
-    if delegator == operator and tokens_for(after, left) < after.min_self_delegation:
-        after = replace(after, jailed=True)
     replace_validator(draft, operator, before, after)
-    _hold(draft, delegator, operator, replace(held, shares=left))
+    _hold(draft, delegator, operator, replace(held, shares=held.shares - shares))
     return tokens
 
 

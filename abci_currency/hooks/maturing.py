@@ -1,0 +1,97 @@
+"""What ends with time: unbondings are paid out, redelegated shares are free.
+
+A block ends at most MOST_A_BLOCK of them, the soonest first; the rest waits for the next. Nothing
+is written where none is due. The hook belongs behind those that slash, so that what a block's
+evidence takes is taken off what is due in the same block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, cast
+
+from abci_currency import keys
+from abci_currency.state import leaving, rewards
+from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation
+from dchat.kernel import codec
+from dchat.kernel.ids import AccountId, Amount, EpochMs
+from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.store import Draft, State
+
+MOST_A_BLOCK: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class UnbondingEnded(Event):
+    """Stake came back to its owner, without what slashes took off it."""
+
+    delegator: AccountId
+    operator: AccountId
+    tokens: Amount
+    slashed: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class RedelegationEnded(Event):
+    """Redelegated shares answer for their source no longer; slashes took tokens off them."""
+
+    delegator: AccountId
+    target: AccountId
+    source: AccountId
+    slashed: Amount
+
+
+def mature(draft: Draft, context: BlockContext) -> tuple[Event, ...]:
+    """End what is due, as far as a block's bound goes."""
+    ended = list(islice(_due(draft, context.block_time_ms), MOST_A_BLOCK))
+    if ended:
+        rewards.accrue(draft, context.block_time_ms)
+    return tuple([told for place, due in ended for told in _end(draft, place, due, context)])
+
+
+def _due(state: State, now: EpochMs) -> Iterator[tuple[bytes, EpochMs]]:
+    """Yield the places in the queue that are due, the soonest first."""
+    for place, _ in state.scan(keys.MATURING):
+        due = EpochMs(int.from_bytes(_parts(place)[1], "big"))
+        if due > now:
+            return
+        yield place, due
+
+
+def _parts(key: bytes) -> tuple[str, bytes, bytes]:
+    return cast("tuple[str, bytes, bytes]", tuple(codec.unpack_array(key))[:3])
+
+
+def _end(draft: Draft, place: bytes, due: EpochMs, context: BlockContext) -> tuple[Event, ...]:
+    """Take a place off the queue, and end its entry if that is still there."""
+    draft.delete(place)
+    key = _parts(place)[2]
+    found = draft.get(key)
+    if found is None:
+        return ()
+    kind, owner, operator = _parts(key)
+    if kind == "unbonding":
+        draft.delete(key)
+        return _unbonding(draft, AccountId(owner), AccountId(operator), found, context)
+    entry = REDELEGATION.decode_own(found)
+    if entry.due != due:  # begun anew under the same number
+        return ()
+    draft.delete(key)
+    return _redelegation(draft, AccountId(owner), AccountId(operator), entry, context)
+
+
+def _unbonding(
+    draft: Draft, owner: AccountId, operator: AccountId, found: bytes, context: BlockContext
+) -> tuple[Event, ...]:
+    entry = UNBONDING.decode_own(found)
+    paid = leaving.end_unbonding(draft, owner, operator, entry, context.height)
+    return (UnbondingEnded(owner, operator, paid, Amount(entry.tokens - paid)),)
+
+
+def _redelegation(
+    draft: Draft, owner: AccountId, target: AccountId, entry: Redelegation, context: BlockContext
+) -> tuple[Event, ...]:
+    slashed = leaving.end_redelegation(draft, owner, target, entry, context)
+    return (RedelegationEnded(owner, target, entry.source, slashed),)

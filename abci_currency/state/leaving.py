@@ -1,0 +1,242 @@
+"""Stake on its way: unbondings and redelegations, what they still answer for, and when they end.
+
+    ("maturing", due, key of the entry)   []   one for each entry, the soonest first
+
+Stake that leaves a validator answers for that one's offences until its entry is due; then what was
+slashed meanwhile is taken off, once (`liability.taken_off`). Redelegated shares answer for their
+source in the same way. They cannot be redelegated on before that, and if they are unbonded, the
+unbonding carries their source with it: no chain of moves shakes a slash off.
+Source: ADR 14; the rules of Cosmos SDK x/staking, and what escaped a slash there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from abci_currency import keys, params
+from abci_currency.state import liability, pools, slashing, stake, staking
+from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation, Unbonding
+from dchat.kernel import codec, supply
+from dchat.kernel.accounts import debit
+from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import Event, TxContext
+from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
+from dchat.kernel.machine import BlockContext
+from dchat.kernel.store import Draft, State
+
+MAX_ENTRIES: Final = params.STAKING.bounds["max_unbondings"][1]
+_PRESENT: Final = codec.pack(())
+_NOTHING: Final = Amount(0)
+_GENESIS: Final = Height(0)
+_NO_SHARES: Final = stake.Delegation(0, 0, 0)
+
+
+class TooManyEntries(TxRejected):
+    """The account has as much under way with this validator as it may. Attributes: limit."""
+
+    code = 121
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} are under way already, the soonest has to end first")
+        self.limit = limit
+
+
+class StillLiable(TxRejected):
+    """The shares came by a redelegation that is not over. Attributes: have, need -- shares."""
+
+    code = 122
+
+    def __init__(self, have: int, need: int) -> None:
+        super().__init__(f"{have} shares may move on, the others came too recently; needs {need}")
+        self.have = have
+        self.need = need
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Shares that leave together, and the redelegation they answer for, if there is one."""
+
+    shares: int
+    source: bytes = b""
+    came_at: Height = _GENESIS
+
+
+def unbond(draft: Draft, ctx: TxContext, operator: AccountId, shares: int) -> Amount:
+    """Put the sender's shares on their way out; return their worth, liable until they are due.
+
+    Shares that answer for another validator go last, each with its liability.
+    Raises: UnknownValidator, InsufficientStake, TooManyEntries.
+    """
+    parts = _parted(draft, ctx.sender, operator, shares)
+    tokens = _take(draft, ctx, operator, shares)
+    pools.move(draft, pools.STAKED, pools.UNBONDING, tokens)
+    left = tokens
+    for at, part in enumerate(parts, 1):
+        share = left if at == len(parts) else Amount(tokens * part.shares // shares)
+        left = Amount(left - share)
+        _begin_unbonding(draft, ctx, operator, part, share)
+    return tokens
+
+
+def _take(draft: Draft, ctx: TxContext, operator: AccountId, shares: int) -> Amount:
+    tokens = staking.take_shares(draft, ctx.sender, operator, shares)
+    liability.left(draft, operator, tokens, ctx.height, ctx.block_time_ms)
+    return tokens
+
+
+def _parted(
+    draft: Draft, delegator: AccountId, operator: AccountId, shares: int
+) -> tuple[_Part, ...]:
+    """Return shares by what they answer for, and take them off redelegations that are not over."""
+    held = _held(draft, delegator, operator)
+    if held.shares < shares:
+        raise staking.InsufficientStake(have=held.shares, need=shares)
+    free = min(shares, held.shares - held.liable_shares)
+    bound = tuple(_take_bound(draft, delegator, operator, shares - free))
+    record = replace(held, liable_shares=held.liable_shares - (shares - free))
+    staking.save_delegation(draft, delegator, operator, record)
+    return (_Part(free), *bound) if free else bound
+
+
+def _take_bound(
+    draft: Draft, delegator: AccountId, operator: AccountId, shares: int
+) -> Iterator[_Part]:
+    """Take shares off the redelegations that brought them, the oldest first."""
+    entries = sorted(_redelegations(draft, delegator, operator, shares), key=_age)
+    for key, entry in entries:
+        taken = min(shares, entry.shares)
+        if taken:
+            _save_redelegation(draft, key, replace(entry, shares=entry.shares - taken))
+            yield _Part(taken, entry.source, entry.begun_at)
+        shares -= taken
+
+
+def _redelegations(
+    state: State, delegator: AccountId, target: AccountId, shares: int
+) -> Iterator[tuple[bytes, Redelegation]]:
+    """Yield the redelegations to target that are not over, where some shares are asked for."""
+    for number in range(MAX_ENTRIES if shares else 0):
+        key = keys.redelegation(delegator, target, number)
+        found = state.get(key)
+        if found is not None:
+            yield key, REDELEGATION.decode_own(found)
+
+
+def _age(entry: tuple[bytes, Redelegation]) -> tuple[EpochMs, bytes]:
+    return entry[1].due, entry[0]
+
+
+def _save_redelegation(draft: Draft, key: bytes, entry: Redelegation) -> None:
+    if entry.shares:
+        draft.put(key, REDELEGATION.encode(entry))
+    else:
+        draft.delete(key)
+
+
+def _begin_unbonding(
+    draft: Draft, ctx: TxContext, operator: AccountId, part: _Part, tokens: Amount
+) -> None:
+    if not tokens:
+        return
+    rules = params.STAKING.load(draft)
+    due = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
+    slots = [keys.unbonding(ctx.sender, operator, at) for at in range(rules.max_unbondings)]
+    key = _free(draft, slots)
+    entry = Unbonding(tokens, ctx.height, due, part.source, part.came_at)
+    draft.put(key, UNBONDING.encode(entry))
+    draft.put(keys.maturing(due, key), _PRESENT)
+
+
+def _free(draft: Draft, slots: Sequence[bytes]) -> bytes:
+    for key in slots:
+        if draft.get(key) is None:
+            return key
+    raise TooManyEntries(limit=len(slots))
+
+
+def redelegate(
+    draft: Draft, ctx: TxContext, source: AccountId, target: AccountId, shares: int
+) -> Amount:
+    """Move the sender's shares to another validator; return their worth, liable for the first.
+
+    Raises: UnknownValidator, InsufficientStake, StillLiable, TooManyEntries, and what bonding does.
+    """
+    held = _held(draft, ctx.sender, source)
+    free = held.shares - held.liable_shares
+    if free < shares <= held.shares:
+        raise StillLiable(have=free, need=shares)
+    tokens = _take(draft, ctx, source, shares)
+    bought = staking.bond(draft, ctx.sender, target, tokens, pools.STAKED)
+    _begin_redelegation(draft, ctx, source, target, bought)
+    return tokens
+
+
+def _begin_redelegation(
+    draft: Draft, ctx: TxContext, source: AccountId, target: AccountId, shares: int
+) -> None:
+    rules = params.STAKING.load(draft)
+    due = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
+    slots = [keys.redelegation(ctx.sender, target, at) for at in range(rules.max_unbondings)]
+    key = _free(draft, slots)
+    draft.put(key, REDELEGATION.encode(Redelegation(source, shares, ctx.height, due)))
+    draft.put(keys.maturing(due, key), _PRESENT)
+    held = _held(draft, ctx.sender, target)
+    record = replace(held, liable_shares=held.liable_shares + shares)
+    staking.save_delegation(draft, ctx.sender, target, record)
+
+
+def jail_if_short(draft: Draft, operator: AccountId, ctx: TxContext) -> tuple[Event, ...]:
+    """Jail the sender's validator if it has less of its own left than it promised.
+
+    Whoever is short by a slash alone goes on. To stake again, and unjail, mends it at once.
+    """
+    record = staking.found(draft, operator)
+    own = stake.self_stake(draft, operator)
+    if operator != ctx.sender or record.jailed or own >= record.min_self_delegation:
+        return ()
+    return slashing.jail(draft, operator, ctx.block_time_ms)
+
+
+def _held(draft: Draft, delegator: AccountId, operator: AccountId) -> stake.Delegation:
+    return staking.delegation(draft, delegator, operator) or _NO_SHARES
+
+
+def end_unbonding(
+    draft: Draft, delegator: AccountId, operator: AccountId, entry: Unbonding, now: Height
+) -> Amount:
+    """Pay out an unbonding that is due, and return what is left; the rest was slashed and burns."""
+    left = liability.taken_off(draft, operator, entry.tokens, entry.begun_at, now)
+    if entry.source:
+        left = liability.taken_off(draft, AccountId(entry.source), left, entry.came_at, now)
+    _burn(draft, pools.UNBONDING, Amount(entry.tokens - left))
+    pools.move(draft, pools.UNBONDING, delegator, left)
+    return left
+
+
+def end_redelegation(
+    draft: Draft,
+    delegator: AccountId,
+    target: AccountId,
+    entry: Redelegation,
+    context: BlockContext,
+) -> Amount:
+    """Let redelegated shares be free, and return what slashes of their source took and burned."""
+    held = _held(draft, delegator, target)
+    record = replace(held, liable_shares=held.liable_shares - entry.shares)
+    staking.save_delegation(draft, delegator, target, record)
+    brought, height = Amount(entry.shares), context.height
+    kept = liability.taken_off(draft, entry.source, brought, entry.begun_at, height)
+    if kept == brought:
+        return _NOTHING
+    slashed = staking.take_shares(draft, delegator, target, brought - kept)
+    liability.left(draft, target, slashed, height, context.block_time_ms)
+    _burn(draft, pools.STAKED, slashed)
+    return slashed
+
+
+def _burn(draft: Draft, pool: AccountId, amount: Amount) -> None:
+    if amount:
+        debit(draft, pool, amount)
+        supply.burn(draft, amount)
