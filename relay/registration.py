@@ -56,7 +56,7 @@ def _canonical(text: str, peer: PeerKey) -> str:
     parsed = parse_address(text)
     if parsed.peer_id not in (None, peer_id_of(peer)):
         raise BadAddress(text, "it names another peer")
-    host = _host(parsed.host.lower().removesuffix("."))
+    host = _host(parsed.host.lower())
     shown = str(replace(parsed, host=host, peer_id=None))
     if not multiaddr.is_canonical(shown):
         raise BadAddress(text, "nobody could dial it")
