@@ -9,11 +9,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from abci_currency import genesis as currency_genesis
+from abci_currency.genesis import Beginning as Currency
+from abci_currency.genesis import Founder as Staked
 from dchat.kernel import genesis
+from dchat.kernel.codec import CodecError
 from dchat.kernel.headers import Validator, validator_set, validators_hash
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, Height
 from dchat.kernel.light import TrustRoot
@@ -25,6 +29,7 @@ from genesis.settings import (
     ChainSettings,
     GenesisSettings,
     Limits,
+    ValidatorEntry,
     check,
 )
 
@@ -46,9 +51,8 @@ class Plan:
     """What one chain begins with."""
 
     chain_id: ChainId
-    rules: ChainSettings
     founders: Sequence[Founder]
-    held: Sequence[tuple[AccountId, Amount]]
+    state: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +67,69 @@ def build(settings: GenesisSettings) -> dict[str, Beginning]:
     """Return `chat` and `currency`. Raises: BadGenesisSettings."""
     try:
         check(settings)
-    except ValueError as fault:
+        economy = _economy(settings)
+        currency_genesis.check(economy)
+    except (ValueError, CodecError) as fault:
         raise BadGenesisSettings(str(fault)) from None
-    founding, held = settings.validators, settings.accounts
+    powers = currency_genesis.powers(economy)
+    founding = [(each, powers[each.currency_key]) for each in settings.validators]
     chat = Plan(
         ChainId(settings.chain_id),
-        settings.chat,
-        [Founder(each.name, Validator(each.chat_key, each.power)) for each in founding],
-        [(each.account, each.credits) for each in held],
+        [Founder(each.moniker, Validator(each.chat_key, power)) for each, power in founding],
+        genesis.SHAPE.encode(_credits(settings)),
     )
     currency = Plan(
         ChainId(f"{settings.chain_id}-currency"),
-        settings.currency,
-        [Founder(each.name, Validator(each.currency_key, each.power)) for each in founding],
-        [(each.account, each.balance) for each in held],
+        [Founder(each.moniker, Validator(each.currency_key, power)) for each, power in founding],
+        currency_genesis.SHAPE.encode(economy),
     )
     return {"chat": _begin(settings, chat), "currency": _begin(settings, currency)}
+
+
+def _economy(settings: GenesisSettings) -> Currency:
+    """Return what the currency chain begins with, in canonical order."""
+    chosen = settings.economy
+    held = [(each.account, each.balance) for each in settings.accounts]
+    age_ms = 1000 * settings.limits.evidence_max_age_s
+    slashing = replace(chosen.rules.slashing, evidence_max_age_ms=age_ms)
+    return Currency(
+        kernel=_kernel(settings.limits, settings.currency, held),
+        rules=replace(chosen.rules, slashing=slashing),
+        founders=tuple(sorted(map(_staked, settings.validators), key=lambda each: each.operator)),
+        bonds=tuple(sorted(chosen.bonds, key=lambda each: (each.delegator, each.operator))),
+        locks=tuple(sorted(chosen.locks, key=lambda each: each.account)),
+        treasury=chosen.treasury,
+    )
+
+
+def _staked(entry: ValidatorEntry) -> Staked:
+    return Staked(
+        operator=entry.account,
+        consensus_key=entry.currency_key,
+        moniker=entry.moniker,
+        terms=entry.terms,
+        min_self_delegation=entry.min_self_delegation,
+        stake=entry.stake,
+    )
+
+
+def _credits(settings: GenesisSettings) -> genesis.Genesis:
+    held = [(each.account, each.credits) for each in settings.accounts]
+    return _kernel(settings.limits, settings.chat, held)
+
+
+def _kernel(
+    limits: Limits, rules: ChainSettings, held: Sequence[tuple[AccountId, Amount]]
+) -> genesis.Genesis:
+    params = Params(
+        rules.fee_per_1000_cost,
+        Cost(limits.max_block_cost),
+        limits.max_block_bytes,
+        Height(limits.max_validity_blocks),
+    )
+    return genesis.Genesis(
+        params, tuple(genesis.Allocation(*each) for each in sorted(held) if each[1])
+    )
 
 
 def network_file(settings: GenesisSettings, folder: Path) -> network.NetworkFile:
@@ -111,17 +162,6 @@ def write(settings: GenesisSettings, folder: Path) -> list[Path]:
     return paths
 
 
-def _state(limits: Limits, plan: Plan) -> bytes:
-    rules = Params(
-        plan.rules.fee_per_1000_cost,
-        Cost(limits.max_block_cost),
-        limits.max_block_bytes,
-        Height(limits.max_validity_blocks),
-    )
-    allocations = tuple(genesis.Allocation(*each) for each in sorted(plan.held) if each[1])
-    return genesis.SHAPE.encode(genesis.Genesis(rules, allocations))
-
-
 def _begin(settings: GenesisSettings, plan: Plan) -> Beginning:
     members = validator_set(founder.validator for founder in plan.founders)
     document = {
@@ -131,7 +171,7 @@ def _begin(settings: GenesisSettings, plan: Plan) -> Beginning:
         "consensus_params": _consensus_params(settings.limits),
         "validators": [_founder(each) for each in plan.founders],
         "app_hash": "",
-        "app_state": base64.b64encode(_state(settings.limits, plan)).decode(),
+        "app_state": base64.b64encode(plan.state).decode(),
     }
     content = json.dumps(document, indent=2, ensure_ascii=True).encode() + b"\n"
     root = TrustRoot(plan.chain_id, Height(1), settings.time_ns, validators_hash(members))

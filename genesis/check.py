@@ -1,4 +1,7 @@
-"""A genesis file is what every node will start from: read it back and say what it holds."""
+"""A genesis file is what every node will start from: read it back and say what it holds.
+
+Whose it is its chain id says: the currency chain's ends in -currency.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from abci_currency import genesis as currency
+from abci_currency.genesis import Beginning
 from dchat.kernel import genesis, signing
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.headers import Validator, validator_set, validators_hash
+from dchat.kernel.machine import ValidatorPower
 from dchat.node.rfc3339 import parse_time, show_time
 
 ED25519: Final = "tendermint/PubKeyEd25519"
+CURRENCY: Final = "-currency"
+NS_IN_MS: Final = 1_000_000
 Fields = Mapping[str, object]
 
 
@@ -36,6 +44,13 @@ class Summary:
     validators: tuple[bytes, ...]
     accounts: int
     supply: int
+    """Issued at the beginning; stake, what vests and the treasury are part of it."""
+    staked: int
+    delegations: int
+    vesting: int
+    treasury: int
+    min_validator_stake: int | None
+    """What a new validator bonds at least; None on the chat chain."""
     max_block_bytes: int
     max_block_cost: int
 
@@ -51,28 +66,59 @@ def check(content: bytes) -> Summary:
 
 
 def _check(fields: Fields, sha256: bytes) -> Summary:
-    state = genesis.decode(base64.b64decode(_text(fields, "app_state"), validate=True))
-    block = _fields(_fields(fields["consensus_params"], "consensus_params")["block"], "block")
+    chain_id = _text(fields, "chain_id")
+    content = base64.b64decode(_text(fields, "app_state"), validate=True)
+    economy = currency.decode(content) if chain_id.endswith(CURRENCY) else None
+    state = economy.kernel if economy else genesis.decode(content)
     members = tuple(_validator(each) for each in _list(fields["validators"]))
-    rules = state.params
-    _need(_text(fields, "initial_height") == "1", "initial_height is not 1")
-    _need(_text(fields, "app_hash") == "", "app_hash is not empty")
+    _check_header(fields, state)
     _need(len(members) > 0, "there are no validators")
-    same = (_text(block, "max_bytes"), _text(block, "max_gas"))
-    want = (str(rules.max_block_bytes), str(rules.max_block_cost))
-    _need(same == want, f"block limits {same} are not those of the application, {want}")
-    _need(len(state.allocations) > 0, "nobody has anything")
+    if economy:
+        _check_economy(fields, members, economy)
+    allocated = sum(each.balance for each in state.allocations)
+    vesting = sum(each.tokens for each in economy.locks) if economy else 0
+    treasury = economy.treasury if economy else 0
     return Summary(
-        chain_id=_text(fields, "chain_id"),
+        chain_id=chain_id,
         genesis_time=show_time(parse_time(fields["genesis_time"])),
         sha256=sha256,
         validators_hash=validators_hash(validator_set(members)),
         validators=tuple(member.public_key for member in members),
         accounts=len(state.allocations),
-        supply=sum(each.balance for each in state.allocations),
-        max_block_bytes=rules.max_block_bytes,
-        max_block_cost=rules.max_block_cost,
+        supply=allocated + vesting + treasury,
+        staked=sum(currency.tokens(economy).values()) if economy else 0,
+        delegations=len(economy.bonds) if economy else 0,
+        vesting=vesting,
+        treasury=treasury,
+        min_validator_stake=economy.rules.staking.min_validator_stake if economy else None,
+        max_block_bytes=state.params.max_block_bytes,
+        max_block_cost=state.params.max_block_cost,
     )
+
+
+def _check_header(fields: Fields, state: genesis.Genesis) -> None:
+    """Return if CometBFT's part agrees with what every application begins with."""
+    rules = state.params
+    block = _fields(_fields(fields["consensus_params"], "consensus_params")["block"], "block")
+    _need(_text(fields, "initial_height") == "1", "initial_height is not 1")
+    _need(_text(fields, "app_hash") == "", "app_hash is not empty")
+    same = (_text(block, "max_bytes"), _text(block, "max_gas"))
+    want = (str(rules.max_block_bytes), str(rules.max_block_cost))
+    _need(same == want, f"block limits {same} are not those of the application, {want}")
+    _need(len(state.allocations) > 0, "nobody has anything")
+
+
+def _check_economy(fields: Fields, members: Sequence[Validator], economy: Beginning) -> None:
+    """Return if CometBFT's validators are those with stake, and it keeps evidence as long."""
+    _need(len({each.public_key for each in members}) == len(members), "a validator is named twice")
+    given = tuple(ValidatorPower(each.public_key, each.power) for each in members)
+    currency.check_powers(economy, given)
+    evidence = _fields(
+        _fields(fields["consensus_params"], "consensus_params")["evidence"], "evidence"
+    )
+    kept = _text(evidence, "max_age_duration")
+    want = str(economy.rules.slashing.evidence_max_age_ms * NS_IN_MS)
+    _need(kept == want, f"CometBFT keeps evidence for {kept} ns, the application for {want} ns")
 
 
 def _validator(raw: object) -> Validator:

@@ -10,7 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from abci_currency.genesis import Rules
+from abci_currency.params import Relays, Slashing, Staking
 from dchat.kernel.amounts import parse_amount
+from dchat.kernel.ids import Amount
 from dchat.node import identity, network
 from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry
@@ -23,7 +26,9 @@ from genesis import build as builder
 from genesis.settings import (
     AccountEntry,
     ChainSettings,
+    Economy,
     GenesisSettings,
+    Limits,
     NetworkSettings,
     ValidatorEntry,
 )
@@ -31,8 +36,32 @@ from relay.net.address import peer_id
 
 OPENING_BALANCE: Final = parse_amount("1000")
 OPENING_CREDITS: Final = parse_amount("1000")
+STAKE: Final = parse_amount("1000")
+"""Of each founder, who begins with SPARE besides."""
+SPARE: Final = parse_amount("100")
+RELAY_FUNDS: Final = parse_amount("200")
 TRUSTING_PERIOD_S: Final = 7 * 86_400
-POWER: Final = 10
+"""Longer than stake answers for: whoever trusts a devnet runs all of it."""
+UNBONDING_S: Final = 600
+"""Short enough to see it end, as are the jails below; on a real network it is two weeks."""
+RULES: Final = Rules(
+    staking=Staking(
+        min_validator_stake=parse_amount("10"),
+        unbonding_ms=1000 * UNBONDING_S,
+        key_rotation_fee=parse_amount("1"),
+    ),
+    slashing=Slashing(
+        missed_blocks_window=100,
+        min_signed_per_window_bp=5000,
+        downtime_jail_ms=60_000,
+        double_sign_jail_ms=300_000,
+    ),
+    relays=Relays(
+        min_stake=parse_amount("100"),
+        unbonding_ms=1000 * UNBONDING_S,
+        escrow_delay_ms=1000 * UNBONDING_S,
+    ),
+)
 TIMEOUT_COMMIT_MS: Final = 500
 
 
@@ -136,6 +165,10 @@ def _make_user(estate: Estate, name: str) -> Identity:
 def _genesis(estate: Estate, relay: Identity, users: list[Identity], now_s: int) -> GenesisSettings:
     founders = tuple(_founder(estate, member) for member in estate.validators)
     held = [AccountEntry(user.account_id, OPENING_BALANCE, OPENING_CREDITS) for user in users]
+    held += [
+        AccountEntry(each.account, Amount(STAKE + SPARE), OPENING_CREDITS) for each in founders
+    ]
+    held.append(AccountEntry(relay.account_id, RELAY_FUNDS, OPENING_CREDITS))
     home = f"/ip4/{HOST}/tcp/{estate.ports.relay}/p2p/{peer_id(relay.child('libp2p'))}"
     plain = GenesisSettings(
         estate.name,
@@ -143,6 +176,8 @@ def _genesis(estate: Estate, relay: Identity, users: list[Identity], now_s: int)
         founders,
         tuple(held),
         NetworkSettings(estate.name, (home,), TRUSTING_PERIOD_S),
+        limits=Limits(evidence_max_age_s=UNBONDING_S),
+        economy=Economy(RULES),
     )
     currency, chat = chains.both(estate.name)
     return replace(
@@ -155,7 +190,8 @@ def _genesis(estate: Estate, relay: Identity, users: list[Identity], now_s: int)
 def _founder(estate: Estate, member: Member) -> ValidatorEntry:
     owner = identity.load(estate.identity(member.name))
     chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
-    return ValidatorEntry(member.name, POWER, chat.consensus_key, currency.consensus_key)
+    keys = chat.consensus_key, currency.consensus_key
+    return ValidatorEntry(member.name, owner.account_id, STAKE, *keys)
 
 
 def _reached(settings: ChainSettings, estate: Estate, chain: Chain) -> ChainSettings:

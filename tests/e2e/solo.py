@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from dchat.kernel import accounts
+from dchat.kernel.machine import ValidatorPower
 from dchat.operator import cometbft
 from dchat.operator.cometbft import Release
-from tests.fakes.memory import Person
+from tests.fakes.memory import Person, founded
 
 PATIENCE_S = 60
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ class Solo:
     home: Path
     module: str
     app_state: bytes
+    """The kernel's part of genesis as given; the chain's own, once the home is written."""
     chain_id: str = "solo-1"
     settings: Mapping[str, str] = field(default_factory=dict)
     app_args: tuple[str, ...] = ()
@@ -190,6 +192,11 @@ class Solo:
         path = self.home / "config" / "genesis.json"
         genesis: Json = json.loads(path.read_text())
         genesis["chain_id"] = self.chain_id
+        voter = genesis["validators"][0]
+        key = base64.b64decode(voter["pub_key"]["value"])
+        self.voter = ValidatorPower(key, int(voter["power"]))
+        chain = self.module.removeprefix("abci_")
+        self.app_state = founded(chain, self.app_state, self.voter)
         genesis["app_state"] = base64.b64encode(self.app_state).decode()
         path.write_text(json.dumps(genesis))
 

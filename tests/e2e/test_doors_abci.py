@@ -21,7 +21,7 @@ from dchat.node.frames import MAX_FRAME_BYTES, FrameReader, encode_size
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import keys_pb2
 from tests.e2e.solo import PATIENCE_S, Solo
-from tests.fakes.consensus import RULES, genesis_bytes, init_request, wrapped
+from tests.fakes.consensus import RULES, genesis_bytes, init_request, state_bytes, wrapped
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -208,7 +208,7 @@ STOPS: dict[str, tuple[tuple[pb.Request, ...], str]] = {
     "genesis of odd base64": ((init(app_state_bytes=b'"\\u0661"'),), "app_state is not base64"),
     "genesis of other bytes": ((init(app_state_bytes=wrapped(b"\x90")),), "app_state: "),
     "genesis of blocks without room": (
-        (init(app_state_bytes=wrapped(genesis_bytes(replace(RULES, max_block_bytes=0)))),),
+        (init(app_state_bytes=wrapped(state_bytes("currency", replace(RULES, max_block_bytes=0)))),),
         "a block of 0 bytes",
     ),
     "genesis at height 5": ((init(initial_height=5),), "initial_height is 5"),

@@ -11,25 +11,32 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dchat.kernel import genesis, params, signing
 from dchat.kernel.ids import Amount
+from dchat.kernel.machine import ValidatorPower
 from dchat.kernel.params import Params
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import keys_pb2
-from tests.fakes.memory import ALICE, BOB, CHAIN, FUNDS, Person
+from tests.fakes.memory import ALICE, BOB, CHAIN, CONSENSUS_SEED, FUNDS, Person, founded
 
 GENESIS_S = 1_700_000_000
 MAX_TX_BYTES = 1_000_000
 RULES = params.DEFAULT
+VOTER = ValidatorPower(signing.public_key(CONSENSUS_SEED), 10)
 VALIDATOR = pb.ValidatorUpdate(
-    pub_key=keys_pb2.PublicKey(ed25519=signing.public_key(b"\x09" * 32)), power=10
+    pub_key=keys_pb2.PublicKey(ed25519=VOTER.public_key), power=VOTER.power
 )
 
 
 def genesis_bytes(rules: Params = RULES, people: Sequence[Person] = (ALICE, BOB)) -> bytes:
-    """A genesis in which each of these people holds FUNDS."""
+    """The kernel's part of a genesis in which each of these people holds FUNDS."""
     ids = sorted(person.id for person in people)
     allocations = tuple(genesis.Allocation(account, FUNDS) for account in ids)
     return genesis.SHAPE.encode(genesis.Genesis(rules, allocations))
+
+
+def state_bytes(chain: str, rules: Params = RULES) -> bytes:
+    """What that chain begins with, VALIDATOR alone voting."""
+    return founded(chain, genesis_bytes(rules), VOTER)
 
 
 def wrapped(data: bytes) -> bytes:
@@ -37,14 +44,14 @@ def wrapped(data: bytes) -> bytes:
     return json.dumps(base64.b64encode(data).decode()).encode()
 
 
-def init_request(app_state: bytes | None = None) -> pb.RequestInitChain:
+def init_request(app_state: bytes | None = None, chain: str = "currency") -> pb.RequestInitChain:
     """What CometBFT asks first of all, with nothing wrong in it."""
     return pb.RequestInitChain(
         time=Timestamp(seconds=GENESIS_S),
         chain_id=CHAIN,
         initial_height=1,
         validators=[VALIDATOR],
-        app_state_bytes=wrapped(genesis_bytes()) if app_state is None else app_state,
+        app_state_bytes=wrapped(state_bytes(chain)) if app_state is None else app_state,
     )
 
 
@@ -61,7 +68,8 @@ class Consensus:
         self.height = app.info(pb.RequestInfo()).last_block_height
 
     def init(self, rules: Params = RULES) -> pb.ResponseInitChain:
-        return self.app.init_chain(init_request(wrapped(genesis_bytes(rules))))
+        state = state_bytes(self.app.info(pb.RequestInfo()).data, rules)
+        return self.app.init_chain(init_request(wrapped(state)))
 
     def check(self, raw: bytes) -> pb.ResponseCheckTx:
         return self.app.check_tx(pb.RequestCheckTx(tx=raw))

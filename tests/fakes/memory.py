@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from abci_currency import genesis as currency
+from abci_currency.params import STAKING
+from abci_currency.state.staking import POWER_UNIT
 from dchat.kernel import accounts, codec, genesis, machine, params, signing, tx
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
 from dchat.kernel.machine import (
@@ -15,11 +18,16 @@ from dchat.kernel.machine import (
     Machine,
     Outcome,
     TxFamily,
+    ValidatorPower,
 )
 
 CHAIN = ChainId("test-1")
 FUNDS = Amount(1_000_000)
-BEGINNING = GenesisContext(CHAIN, EpochMs(0), ())
+CONSENSUS_SEED = b"\x09" * 32
+VOTER = ValidatorPower(signing.public_key(CONSENSUS_SEED), 1_000_000)
+"""The one validator of these chains; on the currency chain the founder operates it."""
+STAKE = Amount(VOTER.power * POWER_UNIT)
+BEGINNING = GenesisContext(CHAIN, EpochMs(0), (VOTER,))
 
 
 class MemoryState:
@@ -54,7 +62,29 @@ class Person:
         return accounts.account_id(self.public_key)
 
 
-ALICE, BOB, CAROL = (Person(bytes([at]) * 32) for at in (1, 2, 3))
+ALICE, BOB, CAROL, FOUNDER = (Person(bytes([at]) * 32) for at in (1, 2, 3, 8))
+
+
+def founded(chain: str, held: bytes, voter: ValidatorPower) -> bytes:
+    """Return what a chain begins with on which people hold this and the founder's voter votes.
+
+    `held` is the kernel's genesis, which is all of the chat chain's. On the currency chain the
+    founder has the voter's stake besides, and nothing more.
+    """
+    if chain != "currency":
+        return held
+    begun = genesis.SHAPE.decode(held, genesis.MAX_BYTES, genesis.MAX_ALLOCATIONS)
+    stake = Amount(voter.power * POWER_UNIT)
+    paid = [*begun.allocations, genesis.Allocation(FOUNDER.id, stake)]
+    ordered = tuple(sorted(paid, key=lambda each: each.account))
+    least = min(stake, STAKING.default.min_validator_stake)
+    rules = currency.Rules(staking=replace(STAKING.default, min_validator_stake=least))
+    founder = currency.Founder(
+        FOUNDER.id, voter.public_key, "founder", currency.Terms(), Amount(0), stake
+    )
+    return currency.SHAPE.encode(
+        currency.Beginning(replace(begun, allocations=ordered), rules, (founder,))
+    )
 
 
 def opened(rules: Machine, **funds: int) -> MemoryState:
@@ -64,8 +94,8 @@ def opened(rules: Machine, **funds: int) -> MemoryState:
     data = genesis.SHAPE.encode(
         genesis.Genesis(params.DEFAULT, tuple(genesis.Allocation(*each) for each in allocations))
     )
-    empty = MemoryState()
-    return empty.after(machine.init_chain(rules, empty, BEGINNING, data).writes())
+    begun, empty = founded(rules.name, data, VOTER), MemoryState()
+    return empty.after(machine.init_chain(rules, empty, BEGINNING, begun).writes())
 
 
 def envelope(who: Person, body: tuple[codec.Raw, ...], nonce: int = 0) -> tx.Envelope:

@@ -51,7 +51,7 @@ from relay.net.server import Server
 from relay.net.store import Store as RelayStore
 from tests.fakes.chain import FakeChain, Signer
 from tests.fakes.links import MemoryLink, link_pair
-from tests.fakes.memory import MemoryState
+from tests.fakes.memory import VOTER, MemoryState, founded
 from tests.fakes.people import identity_of
 
 FUNDS = Amount(100_000_000)
@@ -88,7 +88,8 @@ class FakeConsensus:
         allocations = tuple(genesis.Allocation(account, FUNDS) for account in ids)
         draft = Draft(MemoryState())
         content = genesis.SHAPE.encode(genesis.Genesis(params.DEFAULT, allocations))
-        genesis.init(draft, GenesisContext(ChainId(chain_id), EpochMs(0), ()), content)
+        context = GenesisContext(ChainId(chain_id), EpochMs(0), (VOTER,))
+        rules.genesis(draft, context, founded(rules.name, content, VOTER))
         self.states = {0: MemoryState().after(draft.writes())}
         self.pages: dict[int, dict[bytes, bytes]] = {}
         self.height = 0

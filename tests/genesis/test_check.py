@@ -29,7 +29,7 @@ def test_a_built_file_is_whole_and_summed_up() -> None:
     assert summary.sha256 == hashlib.sha256(CONTENT).digest()
     assert summary.validators_hash == build.build(SETTINGS)["chat"].root.validators_hash
     assert summary.validators == (KEYS[0], KEYS[2])
-    assert (summary.accounts, summary.supply) == (1, 9)
+    assert (summary.accounts, summary.supply, summary.staked) == (1, 9, 0)
 
 
 CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [

@@ -18,7 +18,7 @@ from dchat.node.rfc3339 import parse_time
 from tests.e2e.solo import Solo
 from tests.fakes.consensus import genesis_bytes
 from tests.fakes.orders import CHAINS, PEOPLE, Chain, ordered
-from tests.vectors.replay import BLOCKS, HERE, RecordedBlock, Recording
+from tests.vectors.replay import BLOCKS, HERE, RecordedBlock, RecordedValidator, Recording
 
 NS_PER_MS = 1_000_000
 PRICE = 400
@@ -41,6 +41,7 @@ def taken(solo: Solo, last: int) -> Recording:
     return Recording(
         chain_id=solo.chain_id,
         genesis=base64.b64encode(solo.app_state).decode(),
+        validator=RecordedValidator(public_key=solo.voter.public_key.hex(), power=solo.voter.power),
         last_app_hash=solo.app_hash_after(last).hex(),
         blocks=[_block(solo, height) for height in range(1, last + 1)],
     )

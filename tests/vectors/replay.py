@@ -24,7 +24,7 @@ from dchat.kernel.machine import Machine
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import Storage
-from tests.fakes.consensus import GENESIS_S, genesis_bytes, init_request, wrapped
+from tests.fakes.consensus import GENESIS_S, VOTER, init_request, state_bytes, wrapped
 from tests.fakes.memory import CHAIN
 from tests.fakes.orders import CHAINS, PEOPLE, Chain, ordered
 
@@ -40,9 +40,15 @@ class RecordedBlock(TypedDict):
     txs: list[str]
 
 
+class RecordedValidator(TypedDict):
+    public_key: str
+    power: int
+
+
 class Recording(TypedDict):
     chain_id: str
     genesis: str
+    validator: RecordedValidator
     blocks: list[RecordedBlock]
     last_app_hash: str
 
@@ -66,7 +72,8 @@ def generated(name: str) -> Recording:
     ]
     return Recording(
         chain_id=CHAIN,
-        genesis=base64.b64encode(genesis_bytes()).decode(),
+        genesis=base64.b64encode(state_bytes(name)).decode(),
+        validator=RecordedValidator(public_key=VOTER.public_key.hex(), power=VOTER.power),
         blocks=blocks,
         last_app_hash="",
     )
@@ -97,6 +104,9 @@ def play(machine: Machine, recording: Recording, directory: Path) -> Iterator[tu
         node = Node(machine, storage)
         genesis = init_request(wrapped(base64.b64decode(recording["genesis"])))
         genesis.chain_id = recording["chain_id"]
+        voter = recording["validator"]
+        genesis.validators[0].power = voter["power"]
+        genesis.validators[0].pub_key.ed25519 = bytes.fromhex(voter["public_key"])
         yield (node.init_chain(genesis).app_hash.hex(),)
         for block in recording["blocks"]:
             answer = node.finalize_block(_request(block))

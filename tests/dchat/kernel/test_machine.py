@@ -12,7 +12,7 @@ from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, codec, errors, machine, params, signing, supply, tx
 from dchat.kernel.ids import Amount, Cost
-from dchat.kernel.machine import Block, BlockContext, Event
+from dchat.kernel.machine import Block, BlockContext, Event, Machine
 from dchat.kernel.store import Draft
 from tests.fakes.memory import (
     ALICE,
@@ -54,8 +54,10 @@ def test_an_accepted_transaction_charges_its_fee_and_raises_the_nonce() -> None:
     assert balance(after, BOB) == FUNDS + 5
 
 
-def test_fees_are_burned() -> None:
-    after, _ = step(MACHINE, start(), signed(ALICE, PAY))
+def test_fees_are_burned_where_no_rule_takes_them() -> None:
+    rules = Machine("plain", MACHINE.families, MACHINE.genesis, MACHINE.queries)
+
+    after, _ = step(rules, start(), signed(ALICE, PAY))
 
     supply.check_invariant(after)
     assert supply.load(after).burned == FEE

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from abci_currency.genesis import Rules
+from abci_currency.params import Staking
+from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount
 from dchat.node import identity
 from dchat.node.clock import SystemClock
@@ -18,12 +21,16 @@ from genesis import build
 from genesis.settings import (
     AccountEntry,
     ChainSettings,
+    Economy,
     GenesisSettings,
     NetworkSettings,
     ValidatorEntry,
 )
 
 FUNDS = Amount(10**13)
+STAKE = Amount(10 * UNIT)
+"""Ten units of voting power; a founder has as much again to spend."""
+ECONOMY = Economy(Rules(staking=Staking(min_validator_stake=STAKE)))
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,9 @@ def four(folder: Path, places: Sequence[Ports]) -> Network:
         "test",
         (SystemClock().now() // 1000 - 600) * 10**9,
         tuple(_founder(f"validator-{n}", owner) for n, owner in enumerate(owners, 1)),
-        (AccountEntry(rich.account_id, FUNDS, FUNDS),),
+        (AccountEntry(rich.account_id, FUNDS, FUNDS), *map(_funded, owners)),
         NetworkSettings("test", (), 604_800),
+        economy=ECONOMY,
     )
     currency, chat = chains.both("test")
     reached = replace(
@@ -70,7 +78,12 @@ def four(folder: Path, places: Sequence[Ports]) -> Network:
 
 def _founder(name: str, owner: Identity) -> ValidatorEntry:
     chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
-    return ValidatorEntry(name, 10, chat.consensus_key, currency.consensus_key)
+    keys = chat.consensus_key, currency.consensus_key
+    return ValidatorEntry(name, owner.account_id, STAKE, *keys)
+
+
+def _funded(owner: Identity) -> AccountEntry:
+    return AccountEntry(owner.account_id, Amount(2 * STAKE), FUNDS)
 
 
 def _reached(
@@ -88,7 +101,7 @@ def network(folder: Path, people: Sequence[bytes] = (), rpc_port: int = 26_657) 
     """Write the files. `people` are public keys whose accounts are funded on both chains."""
     owner = identity.create(folder / "validator.json", "node")
     rich = identity.create(folder / "rich.json", "node")
-    held = [AccountEntry(rich.account_id, FUNDS, FUNDS)]
+    held = [AccountEntry(rich.account_id, FUNDS, FUNDS), _funded(owner)]
     held += [
         AccountEntry(identity.Identity("node", key, b"").account_id, FUNDS, FUNDS) for key in people
     ]
@@ -98,6 +111,7 @@ def network(folder: Path, people: Sequence[bytes] = (), rpc_port: int = 26_657) 
         (_founder("one", owner),),
         tuple(held),
         NetworkSettings("test", (), 604_800),
+        economy=ECONOMY,
     )
     reached = replace(
         settings,

@@ -16,7 +16,7 @@ from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.requests import HANDLERS
 from dchat.node.storage import Storage
-from tests.fakes.consensus import Consensus, genesis_bytes, init_request, wrapped
+from tests.fakes.consensus import Consensus, init_request
 from tests.fakes.memory import ALICE, BOB, signed
 from tests.fakes.memory_store import MemoryStore
 from tests.fuzz.mutate import change_bytes, change_message
@@ -106,7 +106,7 @@ def _seeds() -> tuple[bytes, ...]:
         pb.Request(check_tx=pb.RequestCheckTx(tx=PAY, type=pb.RECHECK)),
         pb.Request(insert_tx=pb.RequestInsertTx(tx=PAY)),
         pb.Request(reap_txs=pb.RequestReapTxs()),
-        pb.Request(init_chain=init_request(wrapped(genesis_bytes()))),
+        pb.Request(init_chain=init_request()),
         pb.Request(prepare_proposal=pb.RequestPrepareProposal(txs=[PAY, b"x"], max_tx_bytes=9999)),
         pb.Request(process_proposal=pb.RequestProcessProposal(txs=[PAY], height=2, time=time)),
         pb.Request(extend_vote=pb.RequestExtendVote(height=2)),
