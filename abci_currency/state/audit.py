@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from abci_currency import keys
-from abci_currency.state import pools, rewards, stake, supply
+from abci_currency.state import escrows, pools, relays, rewards, stake, supply
 from abci_currency.state.rewards import ValidatorRewards
 from abci_currency.state.stake import Delegation, Validator
 from dchat.kernel import accounts, codec
 from dchat.kernel import supply as kernel
+from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId
 from dchat.kernel.store import State
@@ -39,18 +40,20 @@ def check_invariants(state: State) -> None:
     stakes = read_stakes(state)
     check_stakes(state, stakes)
     check_power(state, stakes)
-    check_unbonding(state)
+    check_leaving(state, stakes)
     check_rewards(state, stakes)
+    relays.check_invariant(state)
+    escrows.check_invariant(state)
 
 
 def read_stakes(state: State) -> Stakes:
     """Return all records of stake."""
     validators = {
-        AccountId(_named(key)[0]): stake.VALIDATOR.decode_own(record)
+        AccountId(key[-ACCOUNT_ID_BYTES:]): stake.VALIDATOR.decode_own(record)
         for key, record in state.scan(keys.VALIDATORS)
     }
     delegations = {
-        (AccountId(_named(key)[0]), AccountId(_named(key)[1])): stake.DELEGATION.decode_own(record)
+        _delegation_of(key): stake.DELEGATION.decode_own(record)
         for key, record in state.scan(keys.DELEGATIONS)
     }
     return Stakes(validators, delegations)
@@ -84,11 +87,28 @@ def check_power(state: State, stakes: Stakes) -> None:
     _need({key for key, _ in state.scan(keys.POWERS)} == may, "the index of power is not the power")
 
 
-def check_unbonding(state: State) -> None:
-    """Return if the pool holds what is on its way out. Raises: InvariantBroken."""
-    entries = state.scan(keys.UNBONDINGS)
-    tokens = sum(stake.UNBONDING.decode_own(record).tokens for _, record in entries)
+def check_leaving(state: State, stakes: Stakes) -> None:
+    """Return if the pool holds what is on its way out, and whatever is will end.
+
+    Raises: InvariantBroken.
+    """
+    leaving = {
+        key: stake.UNBONDING.decode_own(record) for key, record in state.scan(keys.UNBONDINGS)
+    }
+    moved = {
+        key: stake.REDELEGATION.decode_own(record) for key, record in state.scan(keys.REDELEGATIONS)
+    }
+    tokens = sum(each.tokens for each in leaving.values())
     _same("unbonding entries and their pool", tokens, _held(state, pools.UNBONDING))
+    for key, entry in [*leaving.items(), *moved.items()]:
+        queued = state.get(keys.maturing(entry.due, key))
+        _need(queued is not None, "an entry that would never end")
+    liable: defaultdict[tuple[AccountId, AccountId], int] = defaultdict(int)
+    for key, entry in moved.items():
+        liable[_delegation_of(key)] += entry.shares
+    for pair, held in stakes.delegations.items():
+        _same("liable shares and redelegations", held.liable_shares, liable.pop(pair, 0))
+    _need(not liable, "a redelegation to where there are no shares")
 
 
 def check_rewards(state: State, stakes: Stakes) -> None:
@@ -120,13 +140,13 @@ def claimable_scaled(state: State, stakes: Stakes) -> int:
 
 
 def _earners(state: State) -> list[AccountId]:
-    return [AccountId(_named(key)[0]) for key, _ in state.scan(keys.VALIDATORS_REWARDS)]
+    return [AccountId(key[-ACCOUNT_ID_BYTES:]) for key, _ in state.scan(keys.VALIDATORS_REWARDS)]
 
 
-def _named(key: bytes) -> tuple[bytes, ...]:
-    """Return what a key names behind its first word."""
-    _, *names = cast("list[bytes]", codec.unpack(key))
-    return tuple(names)
+def _delegation_of(key: bytes) -> tuple[AccountId, AccountId]:
+    """Return the delegator and the operator that a key names behind its first word."""
+    _, delegator, operator, *_ = codec.unpack_array(key)
+    return AccountId(ACCOUNT_ID.lift(delegator)), AccountId(ACCOUNT_ID.lift(operator))
 
 
 def _held(state: State, pool: AccountId) -> int:
