@@ -33,6 +33,8 @@ RELAYS: Final = codec.pack(("relay", b""))[:-2]
 """What every key of `relay` begins with."""
 ESCROWS: Final = codec.pack(("escrow", b"", 0))[:-3]
 ISSUERS: Final = codec.pack(("issuer", b""))[:-2]
+VESTINGS: Final = codec.pack(("vesting", b""))[:-2]
+"""What every key of `vesting` begins with."""
 
 
 def validator(operator: AccountId) -> bytes:
@@ -133,3 +135,8 @@ def slash(operator: AccountId, height: int, number: int) -> bytes:
 def evidence(height: int, digest: bytes) -> bytes:
     """Return the key of the block time of an offence at that height which was proved."""
     return codec.pack(("evidence", height, digest))
+
+
+def vesting(account: AccountId) -> bytes:
+    """Return the key of what genesis locked for an account."""
+    return codec.pack(("vesting", account))

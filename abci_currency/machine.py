@@ -7,8 +7,20 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_currency import genesis, queries
-from abci_currency.hooks import fees
-from abci_currency.txs import escrow, issuer, multi_transfer, relay, rewards, rotate_key, transfer
+from abci_currency.hooks import active_set, fees, maturing
+from abci_currency.txs import (
+    consensus_key,
+    delegate,
+    escrow,
+    issuer,
+    multi_transfer,
+    relay,
+    rewards,
+    rotate_key,
+    transfer,
+    validator,
+    vesting,
+)
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -18,6 +30,10 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             transfer.FAMILY,
             multi_transfer.FAMILY,
             rotate_key.FAMILY,
+            *vesting.FAMILIES,
+            *validator.FAMILIES,
+            *delegate.FAMILIES,
+            consensus_key.FAMILY,
             *rewards.FAMILIES,
             *relay.FAMILIES,
             *escrow.FAMILIES,
@@ -32,5 +48,7 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
+    begin_block=(maturing.mature,),
     take_fees=fees.take,
+    validator_updates=active_set.updates,
 )
