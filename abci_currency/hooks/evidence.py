@@ -17,11 +17,12 @@ from typing import Final
 
 from abci_currency import keys, params
 from abci_currency.state import presence, slashing, stake
-from abci_currency.state.liability import SET_DELAY
-from abci_currency.state.slashing import Charge, Fault
+from abci_currency.state.liability import SET_DELAY, Fault
+from abci_currency.state.slashing import Charge
 from dchat.kernel import codec
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import BlockContext, Event, Misbehaviour
+from dchat.kernel.machine import BlockContext, Misbehaviour
 from dchat.kernel.store import Draft
 
 _CUT: Final = 2
@@ -63,12 +64,12 @@ def _judge(draft: Draft, offence: Misbehaviour, context: BlockContext) -> tuple[
         return _refused(offence, "tombstoned already")
     if not _remember(draft, offence, oldest):
         return _refused(offence, "seen already")
-    told = OffenceProved(operator, offence.offence, offence.height)
+    told = OffenceProved(operator, int(offence.offence), offence.height)
     return (told, *_punish(draft, operator, offence, context))
 
 
 def _refused(offence: Misbehaviour, why: str) -> tuple[Event, ...]:
-    return (EvidenceRefused(offence.address, offence.offence, offence.height, why),)
+    return (EvidenceRefused(offence.address, int(offence.offence), offence.height, why),)
 
 
 def _remember(draft: Draft, offence: Misbehaviour, oldest: int) -> bool:

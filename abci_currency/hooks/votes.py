@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abci_currency import params
 from abci_currency.state import presence, slashing
+from abci_currency.state.liability import Fault
 from abci_currency.state.presence import Streak
-from abci_currency.state.slashing import Charge, Fault
+from abci_currency.state.slashing import Charge
 from abci_currency.state.stake import POWER_UNIT
+from dchat.kernel.family import Event
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
 

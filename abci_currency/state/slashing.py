@@ -18,34 +18,12 @@ from typing import Final
 
 from abci_currency import params
 from abci_currency.state import pools, presence, rewards, stake, staking
-from abci_currency.state.liability import (
-    SET_DELAY,
-    Fault,
-    Slash,
-    left,
-    left_since,
-    record,
-    taken_off,
-)
+from abci_currency.state.liability import SET_DELAY, Fault, Slash, left_since, record
 from dchat.kernel import accounts, supply
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
-
-__all__ = [
-    "Charge",
-    "Fault",
-    "Jailed",
-    "Slash",
-    "Slashed",
-    "Tombstoned",
-    "free",
-    "jail",
-    "left",
-    "slash",
-    "taken_off",
-    "tombstone",
-]
 
 _FOR_EVER: Final = EpochMs(2**64 - 1)
 _NOTHING: Final = Amount(0)
@@ -101,7 +79,7 @@ def slash(
     rewards.accrue(draft, context.block_time_ms)
     burned = _burn(draft, operator, charge)
     made = Slash(
-        fault=charge.fault,
+        fault=int(charge.fault),
         offence_height=charge.offence_height,
         fraction_bp=charge.fraction_bp,
         tokens_then=charge.tokens_then,
@@ -109,7 +87,7 @@ def slash(
         time_ms=context.block_time_ms,
     )
     record(draft, operator, made, context.height)
-    told = Slashed(operator, charge.fault, charge.offence_height, charge.fraction_bp, burned)
+    told = Slashed(operator, made.fault, made.offence_height, made.fraction_bp, burned)
     return (told,)
 
 

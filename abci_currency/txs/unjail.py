@@ -9,7 +9,7 @@ from abci_currency.state import slashing, stake, staking
 from dchat.kernel import codec
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId, Cost
-from dchat.kernel.machine import Event, Family, TxContext
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.store import Draft
 
 
