@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from abci_currency import keys
-from abci_currency.state import escrows, pools, relays, rewards, stake, supply
+from abci_currency.state import escrows, pools, relays, rewards, stake, supply, vesting
 from abci_currency.state.rewards import ValidatorRewards
 from abci_currency.state.stake import Delegation, Validator
 from dchat.kernel import accounts, codec
@@ -44,6 +44,7 @@ def check_invariants(state: State) -> None:
     check_rewards(state, stakes)
     relays.check_invariant(state)
     escrows.check_invariant(state)
+    vesting.check_invariant(state)
 
 
 def read_stakes(state: State) -> Stakes:
