@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from abci_currency import keys, params
-from abci_currency.state import liability, pools, slashing, stake, staking
+from abci_currency.state import liability, pools, slashing, stake, staking, vesting
 from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation, Unbonding
 from dchat.kernel import codec, supply
 from dchat.kernel.accounts import debit
@@ -206,12 +206,15 @@ def _held(draft: Draft, delegator: AccountId, operator: AccountId) -> stake.Dele
 def end_unbonding(
     draft: Draft, delegator: AccountId, operator: AccountId, entry: Unbonding, now: Height
 ) -> Amount:
-    """Pay out an unbonding that is due, and return what is left; the rest was slashed and burns."""
+    """Give back an unbonding that is due, and return what is left; the rest was slashed and burns.
+
+    What was staked from a lock is locked again.
+    """
     left = liability.taken_off(draft, operator, entry.tokens, entry.begun_at, now)
     if entry.source:
         left = liability.taken_off(draft, AccountId(entry.source), left, entry.came_at, now)
     _burn(draft, pools.UNBONDING, Amount(entry.tokens - left))
-    pools.move(draft, pools.UNBONDING, delegator, left)
+    pools.move(draft, pools.UNBONDING, delegator, vesting.returned(draft, delegator, left))
     return left
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from abci_currency import params
 from abci_currency.hooks import active_set
 from abci_currency.machine import MACHINE
-from abci_currency.params import Staking
+from abci_currency.params import Rewards, Staking
 from abci_currency.state import audit, rewards, staking
 from abci_currency.txs import consensus_key
 from abci_currency.txs.validator import CreateValidator
@@ -63,10 +63,14 @@ def form(who: Person, stake: int = STAKE, **changes: object) -> CreateValidator:
 def begun(
     operators: Iterable[Person] = (ALICE, BOB), stake: int = STAKE, rules: Staking = RULES
 ) -> MemoryState:
-    """Return a chain on which everybody has funds, and these have a validator that votes."""
+    """Return a chain on which everybody has funds, and these have a validator that votes.
+
+    Fees are burned, so that no reward is paid beside what is looked at.
+    """
     draft = Draft(MemoryState())
     kernel.save(draft, params.DEFAULT)
     params.STAKING.save(draft, rules)
+    params.REWARDS.save(draft, Rewards(fee_burn_bp=10_000, fee_treasury_bp=0))
     rewards.begin(draft, START)
     for who in PEOPLE:
         supply.issue(draft, FUNDS)

@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from abci_currency import params
+from abci_currency.hooks.maturing import RedelegationEnded, UnbondingEnded
+from abci_currency.params import Rewards
+from abci_currency.state import pools, rewards, slashing, staking
+from abci_currency.state.leaving import StillLiable, TooManyEntries
+from abci_currency.state.slashing import Charge, Fault, Jailed
+from abci_currency.state.staking import (
+    InsufficientStake,
+    UnknownValidator,
+    ValidatorTombstoned,
+    WorthlessShares,
+)
+from abci_currency.txs.delegate import (
+    DELEGATE,
+    REDELEGATE,
+    UNDELEGATE,
+    Delegate,
+    Delegated,
+    Redelegate,
+    Redelegated,
+    SameValidator,
+    Undelegate,
+    Undelegated,
+)
+from dchat.kernel import supply
+from dchat.kernel.amounts import UNIT
+from dchat.kernel.codec import Raw
+from dchat.kernel.errors import InsufficientFunds, ZeroAmount
+from dchat.kernel.family import Event
+from dchat.kernel.ids import Amount, Height
+from dchat.kernel.machine import Outcome
+from dchat.kernel.store import Draft
+from tests.fakes.memory import ALICE, BOB, CAROL, Person
+from tests.fakes.stake import (
+    DAVE,
+    FEE,
+    FUNDS,
+    RULES,
+    STAKE,
+    UNBONDING_MS,
+    Chain,
+    begun,
+    block_at,
+    voter,
+)
+
+ALL = begun((ALICE, BOB, DAVE))
+
+
+def delegating(operator: Person, amount: int) -> tuple[Raw, ...]:
+    return DELEGATE.body(Delegate(operator.id, Amount(amount)))
+
+
+def undelegating(operator: Person, amount: int) -> tuple[Raw, ...]:
+    return UNDELEGATE.body(Undelegate(operator.id, Amount(amount)))
+
+
+def moving(source: Person, target: Person, amount: int) -> tuple[Raw, ...]:
+    return REDELEGATE.body(Redelegate(source.id, target.id, Amount(amount)))
+
+
+def started(*orders: tuple[Raw, ...]) -> Chain:
+    """A chain of three validators on which carol has given these orders."""
+    chain = Chain(ALL)
+    codes = [chain.order(CAROL, each).code for each in orders]
+    assert codes == [0] * len(orders)
+    return chain
+
+
+def slash(chain: Chain, operator: Person, fraction_bp: int, offence: int) -> None:
+    """Let a validator lose a fraction of its stake, before the next block."""
+    draft = Draft(chain.state)
+    held = chain.validator(operator).tokens
+    charge = Charge(Fault.DUPLICATE_VOTE, Height(offence), held, fraction_bp)
+    slashing.slash(draft, operator.id, charge, block_at(chain.height, time=chain.time))
+    chain.state = chain.state.after(draft.writes())
+
+
+def after_unbonding(chain: Chain) -> tuple[Event, ...]:
+    return chain.block(after_ms=UNBONDING_MS).events
+
+
+def test_a_delegation_is_stake_and_power() -> None:
+    chain = started()
+
+    outcome = chain.order(CAROL, delegating(ALICE, 5 * UNIT))
+
+    assert outcome.events == (Delegated(CAROL.id, ALICE.id, Amount(5 * UNIT)),)
+    assert chain.balance(CAROL.id) == FUNDS - FEE - 5 * UNIT
+    assert chain.shares(CAROL, ALICE) == 5 * UNIT
+    assert chain.voting()[voter(ALICE).public_key] == 1005
+
+
+def test_shares_of_a_slashed_validator_are_cheaper() -> None:
+    chain = started()
+    slash(chain, ALICE, 5000, offence=0)
+
+    chain.order(CAROL, delegating(ALICE, 5 * UNIT))
+
+    assert chain.shares(CAROL, ALICE) == 10 * UNIT
+
+
+def test_undelegated_stake_comes_back_by_itself_after_the_unbonding_period() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT))
+
+    outcome = chain.order(CAROL, undelegating(ALICE, 2 * UNIT))
+
+    assert outcome.events == (Undelegated(CAROL.id, ALICE.id, Amount(2 * UNIT)),)
+    assert chain.block(after_ms=UNBONDING_MS - 1).events == ()
+    assert chain.balance(pools.UNBONDING) == 2 * UNIT
+    ended = UnbondingEnded(CAROL.id, ALICE.id, Amount(2 * UNIT), Amount(0))
+    assert chain.block(after_ms=1).events == (ended,)
+    assert chain.balance(pools.UNBONDING) == 0
+    assert chain.balance(CAROL.id) == FUNDS - 2 * FEE - 3 * UNIT
+
+
+def test_the_whole_delegation_can_be_taken_back() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT), undelegating(ALICE, 5 * UNIT))
+
+    assert staking.delegation(chain.state, CAROL.id, ALICE.id) is None
+    assert chain.validator(ALICE).tokens == STAKE
+
+
+def test_what_would_be_left_worth_nothing_goes_along() -> None:
+    chain = started(delegating(ALICE, 3))
+    slash(chain, ALICE, 9999, offence=0)  # a share is worth a ten thousandth
+    chain.order(CAROL, delegating(ALICE, 1))
+
+    chain.order(CAROL, undelegating(ALICE, 1))
+
+    assert chain.shares(CAROL, ALICE) == 0
+
+
+def test_unbonding_stake_bears_a_slash_for_an_offence_before_it_left() -> None:
+    chain = started(delegating(ALICE, 10 * UNIT), undelegating(ALICE, 10 * UNIT))
+    chain.block()
+
+    slash(chain, ALICE, 1000, offence=1)
+
+    ended = UnbondingEnded(CAROL.id, ALICE.id, Amount(9 * UNIT), Amount(UNIT))
+    assert after_unbonding(chain) == (ended,)
+    assert chain.balance(CAROL.id) == FUNDS - 2 * FEE - UNIT
+
+
+def test_unbonding_stake_bears_nothing_for_a_later_offence() -> None:
+    chain = started(delegating(ALICE, 10 * UNIT), undelegating(ALICE, 10 * UNIT))
+    chain.block()
+
+    slash(chain, ALICE, 1000, offence=20)
+
+    assert after_unbonding(chain) == (
+        UnbondingEnded(CAROL.id, ALICE.id, Amount(10 * UNIT), Amount(0)),
+    )
+
+
+def test_redelegated_stake_is_power_of_its_target_at_once() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT))
+
+    outcome = chain.order(CAROL, moving(ALICE, BOB, 5 * UNIT))
+
+    assert outcome.events == (Redelegated(CAROL.id, ALICE.id, BOB.id, Amount(5 * UNIT)),)
+    assert (chain.shares(CAROL, ALICE), chain.shares(CAROL, BOB)) == (0, 5 * UNIT)
+    assert chain.voting() == {
+        voter(ALICE).public_key: 1000,
+        voter(BOB).public_key: 1005,
+        voter(DAVE).public_key: 1000,
+    }
+
+
+def test_redelegated_stake_bears_the_slash_of_its_source_when_it_is_due() -> None:
+    chain = started(delegating(ALICE, 10 * UNIT), moving(ALICE, BOB, 10 * UNIT))
+    chain.block()
+
+    slash(chain, ALICE, 1000, offence=1)
+
+    ended = RedelegationEnded(CAROL.id, BOB.id, ALICE.id, Amount(UNIT))
+    assert after_unbonding(chain) == (ended,)
+    assert chain.shares(CAROL, BOB) == 9 * UNIT
+    assert chain.validator(BOB).tokens == STAKE + 9 * UNIT
+
+
+def test_redelegated_shares_cannot_move_on_before_they_are_due() -> None:
+    chain = started(
+        delegating(ALICE, 5 * UNIT), delegating(BOB, UNIT), moving(ALICE, BOB, 5 * UNIT)
+    )
+
+    outcome = chain.order(CAROL, moving(BOB, DAVE, UNIT + 1))
+
+    assert (outcome.code, chain.shares(CAROL, DAVE)) == (StillLiable.code, 0)
+
+
+def test_shares_that_were_there_before_can_move_on() -> None:
+    chain = started(
+        delegating(ALICE, 5 * UNIT), delegating(BOB, UNIT), moving(ALICE, BOB, 5 * UNIT)
+    )
+
+    assert chain.order(CAROL, moving(BOB, DAVE, UNIT)).code == 0
+
+
+def test_redelegated_shares_can_move_on_once_they_are_due() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT), moving(ALICE, BOB, 5 * UNIT))
+    after_unbonding(chain)
+
+    assert chain.order(CAROL, moving(BOB, DAVE, 5 * UNIT)).code == 0
+
+
+def test_unbonding_redelegated_stake_carries_its_source_along() -> None:
+    chain = started(
+        delegating(ALICE, 10 * UNIT), moving(ALICE, BOB, 10 * UNIT), undelegating(BOB, 10 * UNIT)
+    )
+    chain.block()
+
+    slash(chain, ALICE, 1000, offence=1)
+    slash(chain, BOB, 5000, offence=3)
+
+    ended = UnbondingEnded(CAROL.id, BOB.id, Amount(4_500_000), Amount(5_500_000))
+    assert after_unbonding(chain) == (ended,)
+
+
+def test_shares_that_owe_nothing_are_unbonded_first() -> None:
+    chain = started(
+        delegating(ALICE, 10 * UNIT), delegating(BOB, 2 * UNIT), moving(ALICE, BOB, 10 * UNIT)
+    )
+
+    chain.order(CAROL, undelegating(BOB, 5 * UNIT))
+
+    slash(chain, ALICE, 1000, offence=1)
+    assert after_unbonding(chain) == (
+        RedelegationEnded(CAROL.id, BOB.id, ALICE.id, Amount(700_000)),
+        UnbondingEnded(CAROL.id, BOB.id, Amount(2 * UNIT), Amount(0)),
+        UnbondingEnded(CAROL.id, BOB.id, Amount(2_700_000), Amount(300_000)),
+    )
+
+
+def test_a_number_that_is_free_again_does_not_end_the_new_entry_early() -> None:
+    chain = started(delegating(ALICE, 10 * UNIT), moving(ALICE, BOB, UNIT), undelegating(BOB, UNIT))
+    chain.order(CAROL, moving(ALICE, BOB, UNIT))
+
+    chain.block(after_ms=UNBONDING_MS - 2_000)
+
+    held = staking.delegation(chain.state, CAROL.id, BOB.id)
+    assert held is not None
+    assert held.liable_shares == UNIT
+
+
+def test_what_stake_earned_is_paid_before_it_changes() -> None:
+    chain = started(delegating(ALICE, STAKE))
+    draft = Draft(chain.state)
+    params.REWARDS.save(draft, Rewards(epoch_emission=Amount(40_000), max_emission=Amount(40_000)))
+    chain.state = chain.state.after(draft.writes())
+
+    chain.order(CAROL, undelegating(ALICE, UNIT), after_ms=86_400_000)
+
+    # a quarter of 40,000, less a tenth of commission
+    assert chain.balance(CAROL.id) == FUNDS - STAKE - 2 * FEE + 9_000
+
+
+def test_an_operator_that_keeps_less_than_promised_is_jailed() -> None:
+    chain = started()
+
+    outcome = chain.order(ALICE, undelegating(ALICE, STAKE - 100 * UNIT + 1))
+
+    assert isinstance(outcome.events[-1], Jailed)
+    assert chain.validator(ALICE).jailed
+    assert voter(ALICE).public_key not in chain.voting()
+
+
+def test_an_operator_may_keep_just_what_it_promised() -> None:
+    chain = started()
+
+    outcome = chain.order(ALICE, moving(ALICE, BOB, STAKE - 100 * UNIT))
+
+    assert (outcome.code, chain.validator(ALICE).jailed) == (0, False)
+
+
+def test_a_delegator_that_leaves_jails_nobody() -> None:
+    chain = started(delegating(ALICE, UNIT))
+    slash(chain, ALICE, 9_500, offence=0)
+
+    chain.order(CAROL, undelegating(ALICE, 1))
+
+    assert not chain.validator(ALICE).jailed
+
+
+def test_at_most_max_unbondings_are_under_way() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT), *[undelegating(ALICE, 1)] * RULES.max_unbondings)
+
+    assert chain.order(CAROL, undelegating(ALICE, 1)).code == TooManyEntries.code
+    after_unbonding(chain)
+    assert chain.order(CAROL, undelegating(ALICE, 1)).code == 0
+
+
+def test_at_most_max_unbondings_redelegations_are_under_way() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT), *[moving(ALICE, BOB, 1)] * RULES.max_unbondings)
+
+    assert chain.order(CAROL, moving(ALICE, BOB, 1)).code == TooManyEntries.code
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (delegating(ALICE, 0), ZeroAmount.code),
+        (delegating(CAROL, 5), UnknownValidator.code),
+        (delegating(ALICE, FUNDS), InsufficientFunds.code),
+        (undelegating(ALICE, 0), ZeroAmount.code),
+        (undelegating(CAROL, 5), UnknownValidator.code),
+        (undelegating(ALICE, 10 * UNIT + 1), InsufficientStake.code),
+        (undelegating(BOB, 1), InsufficientStake.code),
+        (moving(ALICE, BOB, 0), ZeroAmount.code),
+        (moving(ALICE, ALICE, 1), SameValidator.code),
+        (moving(CAROL, ALICE, 1), UnknownValidator.code),
+        (moving(ALICE, CAROL, 1), UnknownValidator.code),
+        (moving(ALICE, BOB, 10 * UNIT + 1), InsufficientStake.code),
+        (moving(BOB, ALICE, 1), InsufficientStake.code),
+    ],
+)
+def test_a_refused_order_moves_no_stake(body: tuple[Raw, ...], code: int) -> None:
+    chain = started(delegating(ALICE, 10 * UNIT))
+    before = chain.state
+
+    outcome = chain.order(CAROL, body)
+
+    assert outcome.code == code
+    assert staked(chain, before) == staked(chain, chain.state)
+
+
+def staked(chain: Chain, state: object) -> object:
+    there = replace(chain, state=state)
+    return [
+        (there.validator(each), there.shares(CAROL, each), there.balance(pools.STAKED))
+        for each in (ALICE, BOB)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"tombstoned": True}, ValidatorTombstoned.code),
+        ({"tokens": Amount(0)}, WorthlessShares.code),
+    ],
+)
+@pytest.mark.parametrize("body", [delegating(ALICE, UNIT), moving(BOB, ALICE, UNIT)])
+def test_nobody_stakes_where_stake_is_lost(
+    changes: dict[str, object], code: int, body: tuple[Raw, ...]
+) -> None:
+    chain = started(delegating(BOB, UNIT))
+    before = chain.validator(ALICE)
+    draft = Draft(chain.state)
+    staking.replace_validator(draft, ALICE.id, before, replace(before, **changes))
+    lost = Amount(before.tokens - chain_tokens(draft))
+    pools.move(draft, pools.STAKED, pools.TREASURY, lost)
+    chain.state = chain.state.after(draft.writes())
+
+    assert chain.order(CAROL, body).code == code
+
+
+def chain_tokens(draft: Draft) -> int:
+    return staking.found(draft, ALICE.id).tokens
+
+
+def test_a_replayed_delegation_is_refused() -> None:
+    chain = started()
+    raw = chain.signed(CAROL, delegating(ALICE, UNIT))
+    chain.block(raw)
+
+    outcome: Outcome = chain.block(raw).outcomes[0]
+
+    assert (outcome.code, chain.shares(CAROL, ALICE)) == (9, UNIT)
+
+
+def test_rewards_of_shares_begin_with_them() -> None:
+    chain = started()
+    draft = Draft(chain.state)
+    supply.issue(draft, Amount(3_000))
+    rewards.share_out(draft, Amount(3_000))
+    chain.state = chain.state.after(draft.writes())
+
+    chain.order(CAROL, delegating(ALICE, STAKE))
+
+    held = staking.delegation(chain.state, CAROL.id, ALICE.id)
+    assert held is not None
+    assert rewards.due(held, rewards.of_validator(chain.state, ALICE.id)) == 0
