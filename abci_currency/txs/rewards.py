@@ -116,8 +116,8 @@ REWARDS: Final = Family(
     type=25,
     name="withdraw_rewards",
     shape=codec.Record(WithdrawRewards, operators=codec.ListOf(ACCOUNT_ID, MAX_OPERATORS)),
-    cost=Cost(20),
-    cost_per_entry=Cost(40),
+    cost=Cost(30),
+    cost_per_entry=Cost(85),
     check=check_rewards,
     apply=withdraw_rewards,
 )
@@ -125,7 +125,7 @@ COMMISSION: Final = Family(
     type=26,
     name="withdraw_commission",
     shape=codec.Record(WithdrawCommission),
-    cost=Cost(60),
+    cost=Cost(70),
     check=check_commission,
     apply=withdraw_commission,
 )
@@ -133,7 +133,7 @@ ADDRESS: Final = Family(
     type=27,
     name="set_reward_address",
     shape=codec.Record(SetRewardAddress, address=ACCOUNT_ID),
-    cost=Cost(12),
+    cost=Cost(35),
     check=check_address,
     apply=set_address,
 )

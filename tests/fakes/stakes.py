@@ -12,6 +12,7 @@ from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState
 
 NOW = EpochMs(1_700_000_000_000)
+FUNDS = 20_000
 ONE = Amount(stake.POWER_UNIT)
 """Stake that is one vote."""
 PEOPLE = (ALICE.id, BOB.id, CAROL.id)
@@ -31,6 +32,20 @@ def staked(*stakes: int, rate_bp: int = 0) -> Draft:
         delegate(draft, who, who, tokens)
         change(draft, who, replace(validator_of(draft, who), active=True))
     return draft
+
+
+def earned() -> MemoryState:
+    """Return a state in which bob earned 900 with alice and 900 of his own, commission aside.
+
+    Alice and bob take 10 %; each of the four delegations is one vote.
+    """
+    draft = staked(ONE, ONE, rate_bp=1_000)
+    delegate(draft, BOB.id, ALICE.id, ONE)
+    pay_fees(draft, 3_000)
+    delegate(draft, CAROL.id, BOB.id, ONE)
+    for who in PEOPLE:
+        give(draft, who, FUNDS)
+    return MemoryState().after(draft.writes())
 
 
 def give(draft: Draft, who: AccountId, amount: int) -> None:

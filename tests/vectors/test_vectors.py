@@ -16,15 +16,16 @@ from tests.vectors.write import CASES, app_hash
 HERE = Path(__file__).parent
 
 
+CHAINS = ((CURRENCY, "currency.json"), (CURRENCY, "rewards.json"), (CHAT, "chat.json"))
+
+
 def stored(name: str) -> list[dict[str, str]]:
     return cast("list[dict[str, str]]", json.loads((HERE / name).read_text()))
 
 
 def chain_cases() -> list[tuple[Machine, dict[str, object]]]:
     return [
-        (rules, cast("dict[str, object]", case))
-        for rules, name in ((CURRENCY, "currency.json"), (CHAT, "chat.json"))
-        for case in stored(name)
+        (rules, cast("dict[str, object]", case)) for rules, name in CHAINS for case in stored(name)
     ]
 
 

@@ -18,6 +18,15 @@ from abci_chat.txs.identity import (
     UpdateRelays,
 )
 from abci_currency.machine import MACHINE as CURRENCY
+from abci_currency.state import pools
+from abci_currency.txs.rewards import (
+    ADDRESS,
+    COMMISSION,
+    REWARDS,
+    SetRewardAddress,
+    WithdrawCommission,
+    WithdrawRewards,
+)
 from abci_currency.txs.transfer import FAMILY as TRANSFER
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, signing, tx
@@ -25,6 +34,7 @@ from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Event, Machine
 from dchat.kernel.merkle import tree
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
+from tests.fakes.stakes import earned
 
 HERE = Path(__file__).parent
 PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
@@ -74,6 +84,20 @@ def currency_cases() -> list[Case]:
     return list(_chain_cases(CURRENCY, txs))
 
 
+def rewards_cases() -> list[Case]:
+    txs = [
+        signed(BOB, REWARDS.body(WithdrawRewards((ALICE.id, BOB.id)))),
+        signed(ALICE, COMMISSION.body(WithdrawCommission())),
+        signed(BOB, ADDRESS.body(SetRewardAddress(CAROL.id)), 1),
+        signed(BOB, REWARDS.body(WithdrawRewards((ALICE.id,))), 2),
+        signed(BOB, ADDRESS.body(SetRewardAddress(BOB.id)), 3),
+        signed(BOB, REWARDS.body(WithdrawRewards((CAROL.id,))), 4),
+        signed(CAROL, COMMISSION.body(WithdrawCommission())),
+        signed(CAROL, ADDRESS.body(SetRewardAddress(pools.STAKED)), 1),
+    ]
+    return list(_cases_from(earned(), CURRENCY, txs))
+
+
 def chat_cases() -> list[Case]:
     form = RegisterIdentity("alice", signing.public_key(b"i" * 32), RELAYS[:1], b"h" * 32)
     txs = [
@@ -87,7 +111,10 @@ def chat_cases() -> list[Case]:
 
 
 def _chain_cases(rules: Machine, txs: list[bytes]) -> Iterator[Case]:
-    state = opened(rules, alice=100_000, bob=50_000)
+    return _cases_from(opened(rules, alice=100_000, bob=50_000), rules, txs)
+
+
+def _cases_from(state: MemoryState, rules: Machine, txs: list[bytes]) -> Iterator[Case]:
     for height, raw in enumerate(txs, 1):
         result = run(rules, state, raw, height=height)
         after = state.after(result.writes)
@@ -129,6 +156,7 @@ CASES = {
     "envelopes.json": envelope_cases,
     "currency.json": currency_cases,
     "chat.json": chat_cases,
+    "rewards.json": rewards_cases,
 }
 
 

@@ -24,23 +24,11 @@ from dchat.kernel.errors import MalformedBody, NonceMismatch
 from dchat.kernel.family import TxFamily
 from dchat.kernel.ids import AccountId, Amount
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person, balance, run, signed, step
-from tests.fakes.stakes import ONE, delegate, give, pay_fees, staked
+from tests.fakes.stakes import FUNDS, earned
 
 FEE = 2000
 FROM_FEE = 225
 """What each of the four delegations gets out of one; an operator's commission is 50."""
-FUNDS = 10 * FEE
-
-
-def earned() -> MemoryState:
-    """Return a state in which bob earned 900 with alice and 900 of his own, commission aside."""
-    draft = staked(ONE, ONE, rate_bp=1_000)
-    delegate(draft, BOB.id, ALICE.id, ONE)
-    pay_fees(draft, 3_000)
-    delegate(draft, CAROL.id, BOB.id, ONE)
-    for who in (ALICE, BOB, CAROL):
-        give(draft, who.id, FUNDS)
-    return MemoryState().after(draft.writes())
 
 
 def send(who: Person, body: tuple[codec.Raw, ...], nonce: int = 0) -> bytes:
