@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_currency import genesis, queries
-from abci_currency.hooks import active_set, fees, maturing
+from abci_currency.hooks import active_set, evidence, fees, maturing, votes
 from abci_currency.txs import (
     consensus_key,
     delegate,
@@ -18,6 +18,7 @@ from abci_currency.txs import (
     rewards,
     rotate_key,
     transfer,
+    unjail,
     validator,
     vesting,
 )
@@ -34,6 +35,7 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             *validator.FAMILIES,
             *delegate.FAMILIES,
             consensus_key.FAMILY,
+            unjail.FAMILY,
             *rewards.FAMILIES,
             *relay.FAMILIES,
             *escrow.FAMILIES,
@@ -48,7 +50,7 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
-    begin_block=(maturing.mature,),
+    begin_block=(evidence.judge, votes.count, maturing.mature),
     take_fees=fees.take,
     validator_updates=active_set.updates,
 )

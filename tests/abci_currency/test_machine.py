@@ -14,6 +14,7 @@ NAMES = {
     "undelegate": 13,
     "redelegate": 14,
     "rotate_consensus_key": 15,
+    "unjail": 20,
     "withdraw_rewards": 25,
     "withdraw_commission": 26,
     "set_reward_address": 27,
