@@ -271,7 +271,7 @@ TOP_UP: Final = Family(
     type=39,
     name="top_up_issuer_bond",
     shape=codec.Record(TopUpIssuerBond, amount=codec.U64),
-    cost=Cost(120),
+    cost=Cost(160),
     check=check_top_up,
     apply=top_up,
     spends=lambda tx: tx.amount,
@@ -281,7 +281,7 @@ CLOSE: Final = Family(
     type=40,
     name="close_issuer_bond",
     shape=codec.Record(CloseIssuerBond),
-    cost=Cost(120),
+    cost=Cost(160),
     check=check_close,
     apply=close,
 )
@@ -290,7 +290,7 @@ SETTLE: Final = Family(
     type=43,
     name="settle_issuer_bond",
     shape=codec.Record(SettleIssuerBond, owner=ACCOUNT_ID),
-    cost=Cost(120),
+    cost=Cost(160),
     check=check_close,
     apply=settle,
 )

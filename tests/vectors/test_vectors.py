@@ -16,7 +16,12 @@ from tests.vectors.write import CASES, app_hash
 HERE = Path(__file__).parent
 
 
-CHAINS = ((CURRENCY, "currency.json"), (CURRENCY, "rewards.json"), (CHAT, "chat.json"))
+CHAINS = (
+    (CURRENCY, "currency.json"),
+    (CURRENCY, "rewards.json"),
+    (CURRENCY, "postage.json"),
+    (CHAT, "chat.json"),
+)
 
 
 def stored(name: str) -> list[dict[str, str]]:

@@ -35,6 +35,7 @@ from dchat.kernel.machine import Event, Machine
 from dchat.kernel.merkle import tree
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
 from tests.fakes.stakes import earned
+from tests.vectors import postage
 
 HERE = Path(__file__).parent
 PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
@@ -98,6 +99,10 @@ def rewards_cases() -> list[Case]:
     return list(_cases_from(earned(), CURRENCY, txs))
 
 
+def postage_cases() -> list[Case]:
+    return list(_cases_from(postage.start(), CURRENCY, postage.orders()))
+
+
 def chat_cases() -> list[Case]:
     form = RegisterIdentity("alice", signing.public_key(b"i" * 32), RELAYS[:1], b"h" * 32)
     txs = [
@@ -157,6 +162,7 @@ CASES = {
     "currency.json": currency_cases,
     "chat.json": chat_cases,
     "rewards.json": rewards_cases,
+    "postage.json": postage_cases,
 }
 
 
