@@ -1,7 +1,7 @@
 """Postage set aside: escrows of payers, bonds of those who issue delivery tokens.
 
     ("escrow", payer, number)  [relay, payee, cheque_key, held, paid, closes_at]
-    ("issuer", owner)          [held, paid, closes_at, [[epoch, exponent, ends_at, key_hash], …]]
+    ("issuer", owner)          [held, closes_at, [[epoch, exponent, ends_at, key_hash], …]]
 
 `number` is the nonce of the transaction that opened the escrow plus one: the payer knows it before
 signing, and no escrow ever has the number of an earlier one, whose cheques are still about. A
@@ -86,7 +86,6 @@ class IssuerBond:
     """What an issuer of delivery tokens set aside; claims on its tokens are paid from it."""
 
     held: Amount
-    paid: Amount = _NOTHING
     closes_at: EpochMs = _OPEN
     keys: tuple[TokenKey, ...] = ()
     """By ascending epoch and exponent."""
@@ -112,7 +111,6 @@ _TOKEN_KEY: Final = codec.Record(
 ISSUER_BOND: Final = codec.Record(
     IssuerBond,
     held=codec.U64,
-    paid=codec.U64,
     closes_at=codec.U64,
     keys=codec.ListOf(_TOKEN_KEY, MAX_TOKEN_KEYS),
 )
@@ -220,8 +218,7 @@ def claim_bond(
     due = Amount(min(amount, found.held))
     if due:
         pools.move(draft, pools.ISSUER_BONDS, target, due)
-        paid = amounts.add(found.paid, due)
-        save_bond(draft, owner, replace(found, held=Amount(found.held - due), paid=paid))
+        save_bond(draft, owner, replace(found, held=Amount(found.held - due)))
     return due
 
 

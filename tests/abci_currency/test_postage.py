@@ -317,4 +317,4 @@ class Postage(RuleBasedStateMachine):
 
 
 TestPostage = Postage.TestCase
-TestPostage.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestPostage.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

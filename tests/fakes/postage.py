@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from abci_currency.machine import MACHINE
 from abci_currency.params import DAY_MS
-from abci_currency.state import escrows, pools, relays
+from abci_currency.state import audit, pools, relays
 from abci_currency.state.relays import PeerKey
 from abci_currency.txs.relay import REGISTER, RegisterRelay
 from dchat.kernel import accounts, machine, signing, supply
@@ -89,9 +89,7 @@ class Clockwork:
 
     def audit(self) -> None:
         """Return if every unit is where the records say."""
-        supply.check_invariant(self.state)
-        relays.check_invariant(self.state)
-        escrows.check_invariant(self.state)
+        audit.check_invariants(self.state)
 
 
 def serving(**funds: int) -> Clockwork:

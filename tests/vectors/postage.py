@@ -44,7 +44,7 @@ def start() -> MemoryState:
     closed = Escrow(peer_of(GONE), CAROL.id, CHEQUES, Amount(0), Amount(7), past)
     escrows.fill(draft, OLD, closed, ONE)
     keys = (TokenKey(EPOCH - 5, 3, past, b"h" * 32),)
-    escrows.fill_bond(draft, CAROL.id, IssuerBond(Amount(0), Amount(7), past, keys), ONE)
+    escrows.fill_bond(draft, CAROL.id, IssuerBond(Amount(0), past, keys), ONE)
     return state.after(draft.writes())
 
 

@@ -138,7 +138,7 @@ def test_records_are_read_back_to_the_edges(number: int) -> None:
     draft, most = Draft(MemoryState()), codec.MAX_U64
     widest = Escrow(KEY, ALICE.id, KEY, Amount(most), Amount(most), EpochMs(most))
     keys_ = tuple(TokenKey(at, most, EpochMs(most), KEY) for at in range(escrows.MAX_TOKEN_KEYS))
-    fullest = IssuerBond(Amount(most), Amount(most), EpochMs(most), keys_)
+    fullest = IssuerBond(Amount(most), EpochMs(most), keys_)
 
     escrows.save(draft, EscrowId(BOB.id, number), widest)
     escrows.save_bond(draft, ALICE.id, fullest)
