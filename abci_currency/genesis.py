@@ -214,11 +214,14 @@ def _check_founders(founders: tuple[Founder, ...], rules: Staking) -> None:
         if left == right:
             raise CodecError(f"consensus key {left.hex()} is named twice")
     for each in founders:
-        _check_founder(each, rules)
+        check_founder(each, rules)
 
 
-def _check_founder(founder: Founder, rules: Staking) -> None:
+def check_founder(founder: Founder, rules: Staking) -> None:
+    """Return if a validator may begin like this, whatever the others do. Raises: CodecError."""
     name, terms = f"validator {show_account(founder.operator)}", founder.terms
+    if len(founder.moniker.encode()) > staking.MAX_MONIKER_BYTES:
+        raise CodecError(f"{name}: its moniker is over {staking.MAX_MONIKER_BYTES} bytes")
     if not signing.is_strong(founder.consensus_key):
         raise CodecError(f"{name}: its consensus key is not a safe Ed25519 key")
     if not terms.rate_bp <= terms.max_rate_bp <= BASIS_POINTS:

@@ -82,6 +82,22 @@ class Seeds:
     currency: bytes = field(repr=False)
 
 
+class EntryExists(OperatorError):
+    """The file is there already; an entry is never overwritten."""
+
+    exit_code = 3
+    hint = "choose another --output, or move the old file away yourself"
+
+
+def save(path: Path, content: bytes) -> None:
+    """Write an entry to a new file. Raises: EntryExists, OSError."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise EntryExists(f"{path} exists") from None
+
+
 def encode(offer: Offer, seeds: Seeds) -> bytes:
     """Return the signed entry of an offer whose keys are those of seeds."""
     message = offer.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from math import isfinite
 from typing import Final, TypeVar, cast
 
 from abci_currency.params import BASIS_POINTS
@@ -62,7 +63,7 @@ def basis_points(raw: object) -> int:
 
     Raises: ValueError.
     """
-    if type(raw) not in (int, float):
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not isfinite(raw):
         raise ValueError(f"{raw!r} is not a fraction like 0.05")
     points = Decimal(str(raw)) * BASIS_POINTS
     if not 0 <= points <= BASIS_POINTS or points != int(points):

@@ -64,7 +64,6 @@ import abci_chat.params
 import abci_currency.params
 from abci_currency.genesis import Bond, Lock, Rules, Terms
 from abci_currency.params import BASIS_POINTS
-from abci_currency.state.staking import MAX_MONIKER_BYTES
 from dchat.kernel import accounts, signing
 from dchat.kernel.errors import DchatError, OperatorError
 from dchat.kernel.ids import AccountId, Amount, EpochMs
@@ -277,9 +276,6 @@ def check(settings: GenesisSettings) -> None:
     weak = [item.hex() for item in keys if not signing.is_strong(item)]
     if weak:
         raise ValueError(f"validators: consensus key {weak[0]} is not a safe Ed25519 key")
-    for each in settings.validators:
-        if len(each.moniker.encode()) > MAX_MONIKER_BYTES:
-            raise ValueError(f"validators: moniker {each.moniker!r} is over 64 bytes")
     operators = [accounts.show_account(each.account) for each in settings.validators]
     _refuse_repeats(operators, "validators: account")
     shown = [accounts.show_account(each.account) for each in settings.accounts]

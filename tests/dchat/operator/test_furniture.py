@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from dchat.kernel.amounts import UNIT
 from dchat.node import config, identity, network
 from dchat.node.config import RelayConfig, ValidatorConfig
 from dchat.operator import chains, estate, furniture
@@ -99,10 +101,20 @@ def test_users_are_sealed_and_their_passphrases_owner_only(made: Estate) -> None
     assert made.passphrase("alice").stat().st_mode & 0o777 == 0o600
 
 
-def test_both_users_are_funded_on_both_chains(plans: list[ValidatorPlan]) -> None:
-    supplies = [each.summary.supply for each in plans[0].chains]
+def test_users_founders_and_the_relay_are_funded_on_both_chains(
+    plans: list[ValidatorPlan],
+) -> None:
+    currency, chat = (each.summary for each in plans[0].chains)
 
-    assert supplies == [2_000_000_000, 2_000_000_000]
+    assert currency.supply == (2 * 1000 + 3 * 1100 + 200) * UNIT
+    assert chat.supply == 6 * 1000 * UNIT
+    assert currency.staked == 3 * 1000 * UNIT
+
+
+def test_founders_vote_by_their_stake_on_both_chains(plans: list[ValidatorPlan]) -> None:
+    members = [json.loads(each.genesis)["validators"] for each in plans[0].chains]
+
+    assert [[member["power"] for member in each] for each in members] == [["1000"] * 3] * 2
 
 
 def test_an_identity_that_is_there_is_kept(made: Estate) -> None:

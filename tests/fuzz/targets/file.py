@@ -15,10 +15,11 @@ from dchat.kernel import accounts, signing
 from dchat.kernel.errors import OperatorError
 from dchat.node import config, identity, network
 from dchat.node.config import RelayConfig, ValidatorConfig
-from genesis import build, check, settings
+from genesis import build, check, entry, settings
 from tests.fakes.memory import ALICE
 from tests.fuzz.mutate import change_bytes, change_json, change_text
 from tests.fuzz.target import Target, named
+from tests.genesis.test_entry import ENTRY
 from tests.house.rooms import HOUSE
 
 FOLDER: Final = Path(tempfile.mkdtemp(prefix="dchat-fuzz-"))
@@ -32,9 +33,19 @@ GENESIS: Final = f"""chain_id = "devnet"
 genesis_time = "2026-11-23T05:00:00Z"
 max_block_size = "1MiB"
 evidence_max_age = "2d"
+[staking]
+min_validator_stake = 10
+unbonding_time = "14d"
+[[vesting]]
+account = "{accounts.show_account(ALICE.id)}"
+amount = 5
+kind = "cliff"
+cliff = "2027-11-23T05:00:00Z"
 [[validators]]
-name = "v"
-power = 10
+moniker = "v"
+account = "{accounts.show_account(ALICE.id)}"
+stake = 10
+commission = 0.05
 chat_key = "{KEYS[0]}"
 currency_key = "{KEYS[1]}"
 [[accounts]]
@@ -86,6 +97,13 @@ def _genesis(content: bytes) -> None:
     check.check(content)
 
 
+def _entry(content: bytes) -> None:
+    folder = FOLDER / "entries"
+    folder.mkdir(exist_ok=True)
+    (folder / "entry.json").write_bytes(content)
+    entry.load_all(folder, "mynet-1")
+
+
 def _identity(content: bytes) -> None:
     PLACE.write_bytes(content)
     PLACE.chmod(0o600)
@@ -105,8 +123,16 @@ def _seed_files() -> tuple[tuple[Callable[[bytes], None], bytes], ...]:
         (_settings(ValidatorConfig), block_of("validators.md", "# validator-config")),
         (_genesis_settings, GENESIS),
         (_genesis, (FOLDER / "network" / "genesis-chat.json").read_bytes()),
-        (_identity, identity._encode(identity.Sheet("node", key, SEED, None))),
-        (_identity, identity._encode(identity.Sheet("user", key, None, sealed))),
+        (_genesis, (FOLDER / "network" / "genesis-currency.json").read_bytes()),
+        (_entry, ENTRY),
+        (
+            _identity,
+            identity._encode(identity.Sheet("node", key, SEED, None, accounts.account_id(key))),
+        ),
+        (
+            _identity,
+            identity._encode(identity.Sheet("user", key, None, sealed, accounts.account_id(key))),
+        ),
     )
 
 
