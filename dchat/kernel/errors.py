@@ -209,6 +209,12 @@ class PoolFull(TxRejected):
         self.size = size
 
 
+class CommitDue(TxRejected):
+    """A block waits to be committed until all that came before is answered: no time for bundles."""
+
+    code = 19
+
+
 class ZeroAmount(TxRejected):
     """Moving nothing is refused so that spam always costs something."""
 
@@ -291,6 +297,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         16: Refusal("UnknownTransaction", "check that it goes to the right chain, or upgrade"),
         17: Refusal("MalformedBody", "build transactions with dchat or its SDK"),
         18: Refusal("PoolFull", "wait for the next block and submit again"),
+        19: Refusal("CommitDue", "submit the bundle again"),
         20: Refusal("ZeroAmount", "name an amount above zero"),
         21: Refusal("InsufficientFunds", "lower the amount or fund the account"),
         22: Refusal("AmountTooLarge", "lower the amount"),

@@ -40,7 +40,7 @@ from typing import Final
 
 from dchat.kernel import bundle, params, proposal, tx
 from dchat.kernel.accounts import Account
-from dchat.kernel.errors import CostLimitTooHigh, PoolFull, TxRejected
+from dchat.kernel.errors import CommitDue, CostLimitTooHigh, PoolFull, TxRejected
 from dchat.kernel.ids import AccountId, Cost
 from dchat.kernel.machine import (
     BlockContext,
@@ -98,6 +98,7 @@ class Pool:
         """As read() gave it: nobody has verified a signature yet."""
         self._senders: dict[AccountId, Account] = {}
         self._rules: Params | None = None
+        self._commit_is_due = False
 
     @property
     def verified(self) -> Mapping[bytes, Checked]:
@@ -166,6 +167,13 @@ class Pool:
         known = {raw: checked for raw in raws if (checked := self._let_in(raw))}
         return known | self._verify([(raw, self._read(raw)) for raw in raws if raw not in known])
 
+    def expect_commit(self) -> None:
+        """Let no new bundle in before the next commit.
+
+        CometBFT commits once it has the answer to all that it asked before: that may be 256 bundles.
+        """
+        self._commit_is_due = True
+
     def commit(self, included: Sequence[bytes]) -> None:
         """Forget what a block has carried and what waited; rechecks bring back what still waits."""
         for raw in included:
@@ -182,6 +190,7 @@ class Pool:
         self._proposed = {}
         self._senders.clear()
         self._rules = None
+        self._commit_is_due = False
 
     def _let_in(self, raw: bytes) -> Checked | None:
         return self._verified.get(raw) or self._before_commit.get(raw)
@@ -212,6 +221,8 @@ class Pool:
     ) -> Outcome:
         """Let all of it wait or nothing; of what waited before, whatever still can."""
         waited = self._waited.get(raw)
+        if waited is None and self._commit_is_due:
+            return refused(CommitDue())
         if waited is None and self._is_full(len(raw), len(carried)):
             return refused(PoolFull(len(self._verified), self._bytes))
         ahead = ChainMap[AccountId, Account]({}, self._senders)

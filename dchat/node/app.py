@@ -207,6 +207,7 @@ class Node:
         result = run_block(self._machine, self._state, block, known)
         staged = self._storage.stage(Height(request.height), {**self._genesis, **result.writes})
         self._executed = _Executed(staged, block)
+        self._pool.expect_commit()
         return _block_result(result, staged.app_hash)
 
     def commit(self, _request: pb.RequestCommit) -> pb.ResponseCommit:

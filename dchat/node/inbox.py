@@ -17,7 +17,7 @@ from dchat.node.frames import FrameReader
 
 RECEIVE_BYTES: Final = 256 * 1024
 AHEAD_FRAMES: Final = 1_024
-AHEAD_BYTES: Final = 1024 * 1024
+AHEAD_BYTES: Final = 256 * 1024
 """Beyond either of these nothing more is taken in; one read may pass them."""
 
 

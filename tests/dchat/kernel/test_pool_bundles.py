@@ -211,3 +211,17 @@ def test_a_proposal_leaves_out_of_a_bundle_what_is_malformed() -> None:
 
     assert chosen == (bundle.build([FIRST]),)
     assert proposal.size_in_block(chosen[0]) == 2 + len(chosen[0]) + 1
+
+
+def test_no_new_bundle_is_let_in_between_a_block_and_its_commit() -> None:
+    """CometBFT commits only once what it asked before is answered: hundreds of bundles, maybe."""
+    pool = Pool(MACHINE)
+    check(pool, BOTH)
+    more = bundle.build([SECOND])
+
+    pool.expect_commit()
+    meanwhile = codes(pool, more, BOTH, SECOND)
+    pool.commit([])
+
+    assert meanwhile == [errors.CommitDue.code, 0, 0]
+    assert codes(pool, BOTH, more, height=2) == [0, 0]
