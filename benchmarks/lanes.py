@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dchat.kernel import errors
+
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
 PATIENCE_S = 60
+NOT_NOW = [b'"code":%d,' % refusal.code for refusal in (errors.PoolFull, errors.CommitDue)]
 
 
 class Client(Protocol):
@@ -37,6 +40,8 @@ class Submitted:
     """What the node answered. `accepted` counts code 0 and no error."""
 
     accepted: int
+    turned_away: int
+    """Refused for now and sent again."""
     refused: int
     first_refusal: str
     took_s: float
@@ -58,6 +63,7 @@ def send(port: int, lanes: Sequence[Sequence[bytes]]) -> Submitted:
     refusals = [answer for answer in answers if "error" in answer or answer["result"]["code"]]
     return Submitted(
         accepted=len(answers) - len(refusals),
+        turned_away=sum(client.turned_away for client in clients),
         refused=len(refusals),
         first_refusal=json.dumps(refusals[0])[:300] if refusals else "",
         took_s=took_s,
@@ -90,12 +96,21 @@ class _Prepared:
     requests: list[bytes]
     """In reverse order."""
     answers: list[bytes] = field(default_factory=list[bytes])
+    turned_away: int = 0
+    _sent: bytes = b""
 
     def request(self) -> bytes | None:
-        return self.requests.pop() if self.requests else None
+        if not self.requests:
+            return None
+        self._sent = self.requests.pop()
+        return self._sent
 
     def answered(self, body: bytes) -> None:
-        self.answers.append(body)
+        if any(mark in body for mark in NOT_NOW):
+            self.requests.append(self._sent)
+            self.turned_away += 1
+        else:
+            self.answers.append(body)
 
 
 @dataclass(slots=True)
