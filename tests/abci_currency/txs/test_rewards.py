@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abci_currency import params
 from abci_currency.machine import MACHINE
 from abci_currency.state import audit, pools, rewards
 from abci_currency.txs.rewards import (
@@ -21,10 +24,22 @@ from abci_currency.txs.rewards import (
 )
 from dchat.kernel import codec
 from dchat.kernel.errors import MalformedBody, NonceMismatch
-from dchat.kernel.family import TxFamily
-from dchat.kernel.ids import AccountId, Amount
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person, balance, run, signed, step
-from tests.fakes.stakes import FUNDS, earned
+from dchat.kernel.family import TxContext, TxFamily
+from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
+from dchat.kernel.store import Draft
+from tests.fakes.memory import (
+    ALICE,
+    BOB,
+    CAROL,
+    CHAIN,
+    MemoryState,
+    Person,
+    balance,
+    run,
+    signed,
+    step,
+)
+from tests.fakes.stakes import FUNDS, NOW, ONE, earned, staked
 
 FEE = 2000
 FROM_FEE = 225
@@ -195,3 +210,35 @@ def test_any_fields_are_accepted_or_refused(family: TxFamily, body: list[codec.R
 
 
 CHAIN_AT_WORK = earned()
+
+
+def a_day_later() -> tuple[Draft, TxContext]:
+    """Return a state in which an epoch's 1,000 are due, 900 for alice and 100 of commission."""
+    draft = staked(ONE, rate_bp=1_000)
+    rules = replace(
+        params.REWARDS.default, epoch_emission=Amount(1_000), max_emission=Amount(1_000)
+    )
+    params.REWARDS.save(draft, rules)
+    later = EpochMs(NOW + rules.epoch_ms)
+    return draft, TxContext(CHAIN, ALICE.id, ALICE.public_key, Height(9), later)
+
+
+def test_emission_that_is_due_is_withdrawn_along() -> None:
+    draft, context = a_day_later()
+
+    told = REWARDS.apply(draft, WithdrawRewards((ALICE.id,)), context)
+
+    assert told == (RewardsWithdrawn(ALICE.id, ALICE.id, ALICE.id, Amount(900)),)
+
+
+def test_commission_on_emission_that_is_due_is_withdrawn_along() -> None:
+    draft, context = a_day_later()
+
+    told = COMMISSION.apply(draft, WithdrawCommission(), context)
+
+    assert told == (CommissionWithdrawn(ALICE.id, ALICE.id, Amount(100)),)
+
+
+def test_a_withdrawal_from_nobody_is_refused_before_it_reaches_a_block() -> None:
+    with pytest.raises(NothingToWithdraw):
+        REWARDS.check(WithdrawRewards(()))
