@@ -57,9 +57,9 @@ class Slashing:
     """What a validator loses for being away, and for signing twice."""
 
     missed_blocks_window: int = 10_000
-    """Blocks that count."""
-    min_signed_per_window_bp: int = 500
-    """Share of them that must be signed."""
+    """Blocks that count: a streak's beginning reads what was missed in all of them."""
+    min_signed_per_window_bp: int = 5000
+    """Share of them that must be signed, rounded down."""
     downtime_slash_bp: int = 1
     downtime_jail_ms: int = 600_000
     double_sign_slash_bp: int = 500
@@ -121,7 +121,7 @@ SLASHING: Final = _section(
     "slashing",
     Slashing(),
     {
-        "missed_blocks_window": (10, 1_000_000),
+        "missed_blocks_window": (10, 100_000),
         "min_signed_per_window_bp": _FRACTION,
         "downtime_slash_bp": _FRACTION,
         "downtime_jail_ms": (0, 365 * DAY_MS),

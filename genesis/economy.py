@@ -9,7 +9,7 @@ key_rotation_fee = 100
 
 [slashing]
 missed_blocks_window = 10000
-min_signed_per_window = 0.05             # fractions, to four decimals
+min_signed_per_window = 0.5              # fractions, to four decimals
 downtime_slash = 0.0001
 downtime_jail_duration = 600
 double_sign_slash = 0.05

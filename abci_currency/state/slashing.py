@@ -5,9 +5,9 @@ due, see liability.py; who was away is counted in presence.py. A validator that 
 set two blocks later; what it misses until then does not count, nor what it missed before.
 
 The set that CometBFT has is never emptied (hooks/active_set.py). Were all validators in jail, the
-last set would go on, unpunished for being away, until one is freed: no block can be made without
-two thirds of it. Absence alone does not lead there: every commit has two thirds of the power, so
-those who miss 95 of 100 blocks have less than 36 of 100 between them.
+last set would go on, unpunished for being away, until one is freed. Absence alone does not lead
+there if half of the window must be signed: every commit has more than two thirds of the power, so
+those who miss more than half of the blocks have less than two thirds between them.
 Source: the rules of Cosmos SDK x/slashing and x/evidence; ADR 14.
 """
 

@@ -100,7 +100,7 @@ FAMILY: Final = Family(
     type=20,
     name="unjail",
     shape=codec.Record(Unjail),
-    cost=Cost(40),
+    cost=Cost(160),
     check=check,
     apply=apply,
 )
