@@ -8,8 +8,8 @@ from typing import Final
 from abci_currency.state import slashing, stake, staking
 from dchat.kernel import codec
 from dchat.kernel.errors import TxRejected
-from dchat.kernel.ids import AccountId, Cost
 from dchat.kernel.family import Event, Family, TxContext
+from dchat.kernel.ids import AccountId, Cost
 from dchat.kernel.store import Draft
 
 
