@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from dchat.kernel import codec
+from dchat.kernel.accounts import ACCOUNT_ID_BYTES
 from dchat.kernel.accounts import key as account
 from dchat.kernel.codec import MAX_U64
 from dchat.kernel.ids import AccountId, EpochMs
@@ -37,9 +38,18 @@ VESTINGS: Final = codec.pack(("vesting", b""))[:-2]
 """What every key of `vesting` begins with."""
 
 
+_ID: Final = bytes(ACCOUNT_ID_BYTES)
+# Keys that every block needs many of are put together from their packed parts: ids are of one size.
+_VALIDATOR: Final = codec.pack(("validator", _ID))[: -len(_ID)]
+_NEXT_ID: Final = codec.pack(_ID)[: -len(_ID)]
+_DELEGATION: Final = codec.pack(("delegation", _ID, _ID))[: -len(_ID + _NEXT_ID + _ID)]
+_VALIDATOR_REWARDS: Final = codec.pack(("validator_rewards", _ID))[: -len(_ID)]
+_REWARD_ADDRESS: Final = codec.pack(("reward_address", _ID))[: -len(_ID)]
+
+
 def validator(operator: AccountId) -> bytes:
     """Return the key of a validator's record."""
-    return codec.pack(("validator", operator))
+    return _VALIDATOR + operator
 
 
 def consensus_key(address: bytes) -> bytes:
@@ -54,7 +64,7 @@ def power(tokens: int, operator: AccountId) -> bytes:
 
 def delegation(delegator: AccountId, operator: AccountId) -> bytes:
     """Return the key of what one account has with one validator."""
-    return codec.pack(("delegation", delegator, operator))
+    return _DELEGATION + delegator + _NEXT_ID + operator
 
 
 def unbonding(delegator: AccountId, operator: AccountId, number: int) -> bytes:
@@ -74,12 +84,12 @@ def maturing(due: EpochMs, entry: bytes) -> bytes:
 
 def validator_rewards(operator: AccountId) -> bytes:
     """Return the key of what a validator's stake has earned."""
-    return codec.pack(("validator_rewards", operator))
+    return _VALIDATOR_REWARDS + operator
 
 
 def reward_address(delegator: AccountId) -> bytes:
     """Return the key of where an account's rewards are paid to, if not to itself."""
-    return codec.pack(("reward_address", delegator))
+    return _REWARD_ADDRESS + delegator
 
 
 def relay(peer: bytes) -> bytes:
