@@ -117,7 +117,7 @@ REWARDS: Final = Family(
     name="withdraw_rewards",
     shape=codec.Record(WithdrawRewards, operators=codec.ListOf(ACCOUNT_ID, MAX_OPERATORS)),
     cost=Cost(30),
-    cost_per_entry=Cost(85),
+    cost_per_entry=Cost(75),
     check=check_rewards,
     apply=withdraw_rewards,
 )
@@ -125,7 +125,7 @@ COMMISSION: Final = Family(
     type=26,
     name="withdraw_commission",
     shape=codec.Record(WithdrawCommission),
-    cost=Cost(70),
+    cost=Cost(60),
     check=check_commission,
     apply=withdraw_commission,
 )
