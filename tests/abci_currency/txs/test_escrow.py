@@ -318,6 +318,15 @@ def test_a_payer_closes_his_escrow_though_the_relay_is_gone() -> None:
     assert chain.send(BOB, escrow.CLOSE, CloseEscrow(1)).code == 0
 
 
+@pytest.mark.parametrize(
+    ("family", "order"), [(escrow.OPEN, OPENED), (escrow.TOP_UP, TopUpEscrow(1, ONE))]
+)
+def test_what_is_set_aside_cannot_be_spent_by_what_waits_behind(
+    family: Family[object], order: object
+) -> None:
+    assert family.prepare(family.body(order)[1:]).spends == ONE
+
+
 fields = st.recursive(
     st.integers(0, 2**64 - 1) | st.binary(max_size=40) | st.text(max_size=9) | st.booleans(),
     lambda inner: st.lists(inner, max_size=4),

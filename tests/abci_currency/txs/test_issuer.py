@@ -324,6 +324,15 @@ def test_a_vote_for_longer_epochs_keeps_what_was_published() -> None:
     assert ends == [(START // (4 * WEEK_MS) + 1) * 4 * WEEK_MS, (EPOCH + 1) * WEEK_MS]
 
 
+@pytest.mark.parametrize(
+    ("family", "order"), [(issuer.OPEN, OpenIssuerBond(ONE)), (issuer.TOP_UP, TopUpIssuerBond(ONE))]
+)
+def test_what_is_bonded_cannot_be_spent_by_what_waits_behind(
+    family: Family[object], order: object
+) -> None:
+    assert family.prepare(family.body(order)[1:]).spends == ONE
+
+
 fields = st.recursive(
     st.integers(0, 2**64 - 1) | st.binary(max_size=40) | st.text(max_size=9) | st.booleans(),
     lambda inner: st.lists(inner, max_size=4),

@@ -310,6 +310,19 @@ def test_an_edit_to_bad_addresses_is_refused(addresses: tuple[str, ...]) -> None
     assert (outcome.code, found(chain)) == (BadRelayAddress.code, before)
 
 
+@pytest.mark.parametrize(
+    ("family", "order"),
+    [
+        (relay.REGISTER, registration(ALICE.id, stake=STAKE + 7)),
+        (relay.TOP_UP, TopUpRelay(KEY, Amount(STAKE + 7))),
+    ],
+)
+def test_what_is_staked_cannot_be_spent_by_what_waits_behind(
+    family: Family[object], order: object
+) -> None:
+    assert family.prepare(family.body(order)[1:]).spends == STAKE + 7
+
+
 fields = st.recursive(
     st.integers(0, 2**64 - 1) | st.binary(max_size=70) | st.text(max_size=30) | st.booleans(),
     lambda inner: st.lists(inner, max_size=9),
