@@ -97,6 +97,8 @@ class Source:
     block: TrustedBlock | None
     height: Height = LATEST
     """Where there is no header; what is read after the first answer is of its height."""
+    found: bool = False
+    """A value that was asked for is proved present."""
     missed: bool = False
     """A value that was asked for is proved absent."""
     listed: int | None = None
@@ -111,7 +113,7 @@ class Source:
             self.height, found = said.height, said.value or None
         else:
             found = (await self.chain.reader.read_at(self.block, key)).value
-        self.missed = self.missed or found is None
+        self.missed, self.found = self.missed or found is None, self.found or found is not None
         return found
 
     async def page(self, listing: Listing) -> Page:
@@ -130,7 +132,9 @@ class Source:
         if self.block is None:
             return NoProof(checked.TRUSTED)
         if self.listed is None:
-            return checked.proof(self.chain, self.block, "absence" if self.missed else "presence")
+            kinds = {"presence": self.found or not self.missed, "absence": self.missed}
+            kind = " and ".join(name for name, is_so in kinds.items() if is_so)
+            return checked.proof(self.chain, self.block, kind)
         if not self.listed:
             return NoProof("that there are no entries cannot be proved")
         whole = "they add up to a total that is proved, so none was left out"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import typer
 
@@ -20,10 +20,10 @@ from dchat.cli.checked import Proof
 from dchat.cli.options import with_options
 from dchat.cli.show import Json, tokens
 from dchat.cli.unlock import PassphraseFile, unlock
-from dchat.kernel import accounts, tx
+from dchat.kernel import accounts, signing, tx
 from dchat.kernel.errors import OperatorError
+from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId
-from dchat.kernel.machine import Family
 from dchat.node.chain import INCLUSION_S, Asking, OpenChain, Order, Refused
 from dchat.node.outcome import prove_outcome
 from dchat.node.rpc import Included
@@ -34,6 +34,9 @@ After = Callable[[Source, AccountId], Awaitable[Fields]]
 
 NOTE: Final = ", as is the state shown; of a refusal the numbers are the node's word"
 SENDER: Final = "Identity file of the sender."
+AmountText = Annotated[
+    str, typer.Option("--amount", help="Tokens like 5 or 0.25, or base units: 5000udchat.")
+]
 
 
 class RefusedInBlock(OperatorError):
@@ -89,19 +92,49 @@ class Told:
     chain: ChainName = "currency"
 
 
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[T]):
+    """A body, and what is shown of it."""
+
+    body: T
+    told: Told
+
+
+Make = Callable[[Source, AccountId], Awaitable[Plan[T]]]
+"""What makes a body of the newest state, proved; the account is the sender's."""
+
+
 def carry_out(sending: Sending, family: Family[T], body: T, told: Told) -> None:
     """Sign, submit, wait, prove, and show what became of a body.
 
-    Raises: Refused before a block, RefusedInBlock, NotIncluded, and as OpenChain.sign().
+    Raises: TxRejected where it is plain without a state, Refused before a block, RefusedInBlock,
+    NotIncluded, and as OpenChain.sign().
     """
-    fields = family.body(body)
+    family.check(body)
+    family.body(body)
+
+    async def make(_source: Source, _sender: AccountId) -> Plan[T]:
+        return Plan(body, told)
+
+    plan_and_carry_out(sending, family, make, told.chain)
+
+
+def plan_and_carry_out(
+    sending: Sending, family: Family[T], make: Make[T], chain: ChainName = "currency"
+) -> None:
+    """Do as carry_out() with a body that depends on the state. Raises: as that, and as make."""
     seed = unlock(sending.identity_file, sending.passphrase_file).child("account")
-    order = Order(fields, family.cost, seed)
-    did, shown, proof = with_chain(
-        entry_of(sending.network, told.chain),
-        lambda chain: _carry_out(chain, order, told),
-        Asking(named(sending.node)),
-    )
+
+    async def run(opened: OpenChain) -> tuple[Included, Fields, Proof]:
+        sender = accounts.account_id(signing.public_key(seed))
+        plan = await make(Source(opened, await opened.reader.latest()), sender)
+        family.check(plan.body)
+        fields = family.body(plan.body)
+        order = Order(fields, family.price(fields[1:]), seed)
+        return await _carry_out(opened, order, plan.told)
+
+    asking = Asking(named(sending.node))
+    did, shown, proof = with_chain(entry_of(sending.network, chain), run, asking)
     show_answer(shown, proof, as_json=sending.as_json)
     if did.code:
         raise RefusedInBlock(did)

@@ -10,7 +10,14 @@ import typer
 
 from abci_chat import keys as chat_keys
 from abci_chat.state import IDENTITY, MAX_HANDLE_BYTES
-from dchat.cli import checked, listing, query_staking, query_supply
+from dchat.cli import (
+    checked,
+    listing,
+    query_rewards,
+    query_staking,
+    query_supply,
+    query_vesting,
+)
 from dchat.cli.asking import (
     Asked,
     Fields,
@@ -64,7 +71,7 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("entries")(listing.entries)
     group.command("roots")(listing.roots)
-    for economy in (query_supply, query_staking):
+    for economy in (query_supply, query_staking, query_rewards, query_vesting):
         economy.register(group)
     app.add_typer(group, name="query")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
@@ -17,10 +18,13 @@ from dchat.cli.records import (
     Kind,
     Limit,
     Listed,
+    Owner,
     Paging,
     account_at,
     add_up,
+    balance_of,
     list_records,
+    must_equal,
     owned,
 )
 from dchat.cli.show import moment, percent, tokens
@@ -35,9 +39,6 @@ REDELEGATIONS: Final = Kind("redelegations", keys.REDELEGATIONS, stake.REDELEGAT
 
 Operator = Annotated[
     str, typer.Argument(metavar="OPERATOR", help="Account of the validator's operator, dchat1….")
-]
-Owner = Annotated[
-    str, typer.Argument(metavar="[ACCOUNT]", help="Whose; everybody's when absent. dchat1….")
 ]
 
 
@@ -131,28 +132,46 @@ def delegations(
 
     async def ask(source: Source) -> Fields:
         found = await list_records(source, kind, Paging(after, limit))
-        return await _with_worth(source, found)
+        known = await _validators_of(source, found)
+        if not owner:
+            await _all_shares(source, found, known)
+        return found.shown(lambda key, held: _delegation_row(key, held, known))
 
     answer(asked, "currency", ask)
 
 
-async def _with_worth(source: Source, found: Listed[Delegation]) -> Fields:
-    """Return delegations with what their shares are worth, each validator read once."""
+async def _validators_of(source: Source, found: Listed[Delegation]) -> dict[str, Validator | None]:
+    """Return each validator that a delegation names, read once."""
     known: dict[str, Validator | None] = {}
     for shown in dict.fromkeys(account_at(key, 2) for key, _ in found.entries):
         record = await source.value(keys.validator(accounts.parse_account(shown)))
         known[shown] = stake.VALIDATOR.decode(record) if record else None
+    return known
 
-    def row(key: bytes, held: Delegation) -> Fields:
-        validator = known[account_at(key, 2)]
-        return {
-            "delegator": account_at(key, 1),
-            "operator": account_at(key, 2),
-            "stake": tokens(stake.tokens_for(validator, held.shares) if validator else 0),
-            "shares": held.shares,
-        }
 
-    return found.shown(row)
+async def _all_shares(
+    source: Source, found: Listed[Delegation], known: Mapping[str, Validator | None]
+) -> None:
+    """Have all delegations hold all shares of validators with all stake. Raises: LeftOut."""
+    if not found.is_everything:
+        return
+    shares = sum(held.shares for _, held in found.entries)
+    issued = sum(each.shares for each in known.values() if each)
+    must_equal("shares of the delegations", shares, "their validators have given", issued)
+    staked = sum(each.tokens for each in known.values() if each)
+    held = await balance_of(source, pools.STAKED)
+    must_equal("tokens of their validators", staked, "the pool holds", held)
+    source.is_whole = True
+
+
+def _delegation_row(key: bytes, held: Delegation, known: Mapping[str, Validator | None]) -> Fields:
+    validator = known[account_at(key, 2)]
+    return {
+        "delegator": account_at(key, 1),
+        "operator": account_at(key, 2),
+        "stake": tokens(stake.tokens_for(validator, held.shares) if validator else 0),
+        "shares": held.shares,
+    }
 
 
 @asking
@@ -166,12 +185,13 @@ def unbondings(
         found = await list_records(source, kind, Paging(after, limit))
         if not owner:
             await add_up(source, found, pools.UNBONDING, lambda record: record.tokens)
-        return found.shown(_unbonding_row)
+        return found.shown(unbonding_row)
 
     answer(asked, "currency", ask)
 
 
-def _unbonding_row(key: bytes, record: Unbonding) -> Fields:
+def unbonding_row(key: bytes, record: Unbonding) -> Fields:
+    """Return what is shown of stake on its way."""
     return {
         "delegator": account_at(key, 1),
         "operator": account_at(key, 2),

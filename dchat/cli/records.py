@@ -15,7 +15,6 @@ import typer
 
 from dchat.cli.asking import Fields, NotThere, Source
 from dchat.cli.cursor import Cursor
-from dchat.cli.show import tokens
 from dchat.kernel import accounts, codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import OperatorError
@@ -30,6 +29,10 @@ After = Annotated[
     str, typer.Option(metavar="KEY", help="Go on behind this key: `next_after` of the last page.")
 ]
 Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="Entries to show at most.")]
+
+Owner = Annotated[
+    str, typer.Argument(metavar="[ACCOUNT]", help="Whose; everybody's when absent. dchat1….")
+]
 
 T = TypeVar("T")
 
@@ -77,6 +80,11 @@ class Listed(Generic[T]):
     from_first: bool
     next_after: bytes | None
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether a node lists nothing before nor behind them."""
+        return self.from_first and self.next_after is None
+
     def shown(self, row: Callable[[bytes, T], Fields]) -> Fields:
         """Return the rows under the kind's name, and where the next page begins."""
         rows = [row(key, record) for key, record in self.entries]
@@ -114,15 +122,23 @@ async def add_up(
 
     A listing that is not whole proves nothing. Raises: LeftOut.
     """
-    if not listed.from_first or listed.next_after is not None:
-        return
-    record = await source.value(accounts.key(pool))
-    held = accounts.decode(record).balance if record else 0
-    found = sum(part(entry) for _, entry in listed.entries)
+    if listed.is_everything:
+        found = sum(part(entry) for _, entry in listed.entries)
+        held = await balance_of(source, pool)
+        must_equal(f"base units of the {listed.kind.name}", found, "the pool holds", held)
+        source.is_whole = True
+
+
+def must_equal(parts: str, found: int, whole: str, held: int) -> None:
+    """Return if what was listed comes to what is proved. Raises: LeftOut."""
     if found != held:
-        name = listed.kind.name
-        raise LeftOut(f"the {name} add up to {tokens(found)}, the pool holds {tokens(held)}")
-    source.is_whole = True
+        raise LeftOut(f"the {parts} add up to {found}, {whole} {held}")
+
+
+async def balance_of(source: Source, account: AccountId) -> int:
+    """Return what an account holds, in base units. Raises: as Source.value()."""
+    record = await source.value(accounts.key(account))
+    return accounts.decode(record).balance if record else 0
 
 
 def _key(kind: Kind[T], text: str) -> bytes:

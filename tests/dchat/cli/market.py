@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,16 +13,22 @@ from pathlib import Path
 
 from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
-from dchat.kernel import accounts, genesis, params
+from abci_currency.state import leaving, rewards, slashing, stake, staking, vesting
+from abci_currency.state.vesting import Vesting
+from dchat.cli.show import LAST_MS
+from dchat.kernel import accounts, genesis, params, signing, supply
 from dchat.kernel.amounts import UNIT
-from dchat.kernel.ids import AccountId, Amount
+from dchat.kernel.family import TxContext
+from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import GenesisContext
+from dchat.kernel.queries import PAGE, Page
 from dchat.kernel.store import Draft
 from dchat.node import network
 from dchat.node.network import NetworkFile
 from dchat.node.proto import abci_pb2 as pb
 from tests.conftest import Ran
 from tests.fakes.consensus import Consensus
+from tests.fakes.memory import CHAIN
 from tests.fakes.people import identity_of
 from tests.fakes.rpc_node import Json, RpcNode, serving
 
@@ -113,6 +120,8 @@ def market(
     for name in NAMES:
         _write_identity(folder / f"{name}.json", name)
     chat = RpcNode(CHAT, folder / "chat")
+    chat.block()
+    chat.block()
     file = folder / "network.toml"
     with serving(node) as url, serving(chat) as other:
         network.save(file, NetworkFile("test", (), chat.entry(other), node.entry(url)))
@@ -124,3 +133,101 @@ def _write_identity(path: Path, name: str) -> None:
     sheet = {"version": 1, "kind": "node", "public_key": whose.public_key.hex()}
     path.write_text(json.dumps({**sheet, "seed": whose.seed.hex()}))
     path.chmod(0o600)
+
+
+def validates(name: str, amount: int, rate_bp: int = 1000, *, active: bool = True) -> Setting:
+    """Somebody operates a validator with that many tokens of its own."""
+
+    def begin(draft: Draft) -> None:
+        operator = PEOPLE[name]
+        terms = stake.Commission(rate_bp, 2000, 100, EpochMs(0)), Amount(UNIT)
+        staking.open_validator(draft, operator, consensus_key(name), f"{name}'s", terms)
+        staking.bond(draft, operator, operator, Amount(amount * UNIT), operator)
+        before = staking.found(draft, operator)
+        staking.replace_validator(draft, operator, before, replace(before, active=active))
+
+    return begin
+
+
+def delegates(name: str, operator: str, amount: int) -> Setting:
+    """Somebody has so many tokens with a validator."""
+
+    def begin(draft: Draft) -> None:
+        whose = PEOPLE[name]
+        staking.bond(draft, whose, PEOPLE[operator], Amount(amount * UNIT), whose)
+
+    return begin
+
+
+def earns(amount: int) -> Setting:
+    """Active stake earned so many tokens, which were issued for it."""
+
+    def begin(draft: Draft) -> None:
+        supply.issue(draft, Amount(amount * UNIT))
+        rewards.share_out(draft, Amount(amount * UNIT))
+
+    return begin
+
+
+def consensus_key(name: str) -> bytes:
+    """Return the public key by which somebody's validator votes."""
+    return signing.public_key(identity_of(name).child("consensus/currency"))
+
+
+def leaves(name: str, operator: str, amount: int) -> Setting:
+    """Somebody's tokens are on their way out, since block 1."""
+
+    def begin(draft: Draft) -> None:
+        leaving.unbond(draft, context(name), PEOPLE[operator], amount * UNIT)
+
+    return begin
+
+
+def context(name: str) -> TxContext:
+    """Return what a transaction of somebody's in block 1 knows."""
+    whose = identity_of(name)
+    now = EpochMs(time.time_ns() // 1_000_000)
+    return TxContext(CHAIN, whose.account_id, whose.public_key, Height(1), now)
+
+
+def table(ran: Ran) -> list[str]:
+    """Return what was shown, columns one blank apart: their width is that of masked words.
+
+    What a family's work costs is its own test's matter, so fees and what they leave are masked.
+    """
+    lines = [" ".join(line.split()) for line in masked(ran.out).splitlines()]
+    return [re.sub(r"^(fee|balance): .*", r"\1: …", line) for line in lines]
+
+
+def hides_the_last_entry(node: RpcNode) -> Callable[[str, Json], Json]:
+    """Return answers of a node that ends every listing one entry early, its proof left out too."""
+    honest = node.answer
+
+    def answer(method: str, params: Json) -> Json:
+        told = honest(method, params)
+        if method != "abci_query" or params["path"] != "/entries":
+            return told
+        response = told["response"]
+        page = PAGE.decode(base64.b64decode(response["value"]))
+        shorter = PAGE.encode(Page(page.entries[:-1], b""))
+        ops = {"ops": response["proofOps"]["ops"][:-1]}
+        value = base64.b64encode(shorter).decode()
+        return {"response": {**response, "value": value, "proofOps": ops}}
+
+    return answer
+
+
+def locks(name: str, amount: int, *, vested: bool = True) -> Setting:
+    """Genesis locked so many tokens for somebody, vested by now or never."""
+    ends = EpochMs(1 if vested else LAST_MS)
+    lock = Vesting(Amount(amount * UNIT), False, EpochMs(0), ends, ends)
+    return lambda draft: vesting.begin(draft, [(PEOPLE[name], lock)])
+
+
+def jailed(name: str) -> Setting:
+    """Somebody's validator was jailed; its term is over."""
+
+    def begin(draft: Draft) -> None:
+        slashing.jail(draft, PEOPLE[name], EpochMs(1))
+
+    return begin

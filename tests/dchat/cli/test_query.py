@@ -140,11 +140,6 @@ def proved(kind: str, header: int = 4) -> str:
             "checked: nothing, this is the node's word: --trust was given\n",
         ),
         (
-            ("supply",),
-            "issued_base_units: 2000000\nburned_base_units: 4000\nheld_base_units:   1996000\n",
-            proved("presence proved by "),
-        ),
-        (
             ("params", "--chain", "chat"),
             "fee_per_1000_cost:   1000\nmax_block_cost:      1000000\n"
             "max_block_bytes:     10485760\nmax_validity_blocks: 10000\n",
@@ -157,7 +152,7 @@ def proved(kind: str, header: int = 4) -> str:
             proved("", 2),
         ),
     ],
-    ids=["now", "before", "never seen", "trust", "supply", "params", "block"],
+    ids=["now", "before", "never seen", "trust", "params", "block"],
 )
 def test_answer_is_on_stdout_and_what_was_checked_on_stderr(
     nodes: Nodes, dchat: Dchat, words: tuple[str, ...], out: str, checked: str

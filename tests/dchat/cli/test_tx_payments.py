@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from dchat.kernel import accounts
 from dchat.node import identity, network
 from tests.conftest import Ran
+from tests.dchat.cli.market import SHOWN, Market, locks, market, said, table, validates
 from tests.dchat.node.test_network import network as network_of
 from tests.fakes.memory import BOB
 
@@ -65,3 +66,102 @@ def test_passphrase_file_that_is_missing_is_told(send: Callable[..., Ran], tmp_p
 
     assert (ran.code, ran.out) == (1, "")
     assert "none" in ran.err
+
+
+@pytest.fixture
+def town(tmp_path: Path, dchat: Dchat) -> Iterator[Market]:
+    locked = (locks("alice", 5_000), locks("carol", 700, vested=False))
+    with market(tmp_path, dchat, validates("bob", 2_000_000), *locked) as opened:
+        yield opened
+
+
+def test_many_are_paid_at_once(town: Market) -> None:
+    ran = town.tx(
+        *("alice", "multi-send", "--to", f"{SHOWN['dave']}=5"),
+        *("--to", f"{SHOWN['bob']}=250000udchat", "--memo", "wages"),
+    )
+
+    assert ran.code == 0
+    assert table(ran) == [
+        "hash: HASH",
+        "height: 3",
+        "from: alice",
+        "outputs: 2",
+        "amount: 5.25 DCHAT",
+        "fee: …",
+        "balance: …",
+    ]
+    assert said(town.query("balance", SHOWN["dave"], "--json"))["balance"] == "5 DCHAT"
+
+
+def test_recipients_stand_in_a_file(town: Market, tmp_path: Path) -> None:
+    file = tmp_path / "wages.csv"
+    file.write_text(f"# wages\n{SHOWN['dave']}, 5\n\n{SHOWN['dave']},0.5\n")
+
+    told = said(town.tx("alice", "multi-send", "--file", file, "--json"))
+
+    assert (told["outputs"], told["amount"]) == (2, "5.5 DCHAT")
+
+
+def test_a_line_that_is_none_is_told_by_its_number(town: Market, tmp_path: Path) -> None:
+    file = tmp_path / "wages.csv"
+    file.write_text(f"{SHOWN['dave']},5\n{SHOWN['dave']};5\n")
+
+    ran = town.tx("alice", "multi-send", "--file", file)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{file}, line 2: " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--to", SHOWN["dave"]), 2, "is not ACCOUNT=AMOUNT"),
+        (("--to", f"{SHOWN['dave']}=five"), 1, "'five' is not an amount"),
+        (("--to", "dave=5"), 1, "'dave' is not an account id"),
+        (("--to", f"{SHOWN['dave']}=0"), 1, "refused, ZeroAmount (20)"),
+        ((), 1, "refused, NoOutputs (100)"),
+        (("--to", f"{SHOWN['dave']}=1") * 257, 1, "257 entries, limit 256"),
+        (("--to", f"{SHOWN['dave']}=1", "--file", "x"), 2, "recipients are given twice"),
+        (("--file", "nowhere.csv"), 1, "nowhere.csv"),
+    ],
+    ids=["no amount", "words", "name", "nothing", "nobody", "many", "twice", "no file"],
+)
+def test_recipients_are_not_guessed_at(
+    town: Market, words: tuple[str, ...], code: int, said: str
+) -> None:
+    ran = town.tx("alice", "multi-send", *words)
+
+    assert (ran.code, ran.out, said in ran.err) == (code, "", True)
+
+
+def test_what_has_vested_is_claimed(town: Market) -> None:
+    ran = town.tx("alice", "claim-vested")
+
+    assert ran.code == 0
+    assert table(ran)[3:10] == [
+        "fee: …",
+        "account: alice",
+        "original: 5000 DCHAT",
+        "vested: 5000 DCHAT",
+        "claimed: 5000 DCHAT",
+        "staked: 0 DCHAT",
+        "claimable: 0 DCHAT",
+    ]
+
+
+def test_what_has_not_vested_is_not_claimed(town: Market) -> None:
+    ran = town.tx("carol", "claim-vested")
+
+    assert (ran.code, "refused, NothingVested (102)" in ran.err) == (13, True)
+
+
+def test_locked_tokens_are_staked(town: Market) -> None:
+    told = said(
+        town.tx(
+            *("carol", "delegate-vested", "--validator", SHOWN["bob"]),
+            *("--amount", "600", "--json"),
+        )
+    )
+
+    assert (told["staked"], told["claimable"]) == ("600 DCHAT", "0 DCHAT")

@@ -1,0 +1,63 @@
+"""The chain's rules run here on what was read; a key they want is read, and they run again."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from dchat.cli.asking import Source
+from dchat.cli.foresee import block_time, foresee
+from dchat.kernel.errors import LocalProtocolError
+from dchat.kernel.store import Draft
+from tests.dchat.node.test_chain import opened
+from tests.fakes.node import FakeNode
+
+STATE = {b"a": b"b", b"b": b"1", b"c": b"2"}
+
+
+def source_of(node: FakeNode) -> Source:
+    return Source(opened(node), None)
+
+
+def follow(draft: Draft) -> bytes | None:
+    """Where `a` leads to, after a write that nobody else sees."""
+    draft.put(b"c", b"3")
+    return draft.get(draft.get(b"a") or b"c")
+
+
+def test_rules_read_one_key_after_the_other_and_none_twice() -> None:
+    node = FakeNode({3: STATE}, 4)
+    source = source_of(node)
+
+    found = trio.run(foresee, source, follow)
+
+    assert (found, node.asked) == (b"1", ["query 3", "query 3"])
+
+
+def test_what_rules_write_is_read_by_them_alone() -> None:
+    source = source_of(FakeNode({3: STATE}, 4))
+
+    trio.run(foresee, source, follow)
+
+    assert trio.run(source.value, b"c") == b"2"
+
+
+def test_rules_that_scan_are_a_bug_here() -> None:
+    source = source_of(FakeNode({3: STATE}, 4))
+
+    with pytest.raises(LocalProtocolError):
+        trio.run(foresee, source, lambda draft: list(draft.scan(b"")))
+
+
+def test_rules_that_never_have_enough_are_stopped() -> None:
+    source = source_of(FakeNode({3: {}}, 4))
+    keys = iter(range(1_000_000))
+
+    with pytest.raises(LocalProtocolError, match="more than"):
+        trio.run(foresee, source, lambda draft: draft.get(str(next(keys)).encode()))
+
+
+def test_without_a_header_the_time_is_the_nodes_word() -> None:
+    node = FakeNode({3: STATE}, 4)
+
+    assert trio.run(block_time, source_of(node)) == node.chain.time_ns(4) // 1_000_000
