@@ -9,8 +9,17 @@ import pytest
 from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
 from dchat.kernel import accounts, signing, tx
-from dchat.kernel.machine import Machine
-from tests.fakes.memory import MemoryState, run
+from dchat.kernel.ids import EpochMs, Height
+from dchat.kernel.machine import (
+    Block,
+    BlockContext,
+    Machine,
+    Misbehaviour,
+    Offence,
+    Vote,
+    run_block,
+)
+from tests.fakes.memory import CHAIN, MemoryState, run
 from tests.vectors.write import CASES, app_hash
 
 HERE = Path(__file__).parent
@@ -20,6 +29,7 @@ CHAINS = (
     (CURRENCY, "currency.json"),
     (CURRENCY, "rewards.json"),
     (CURRENCY, "postage.json"),
+    (CURRENCY, "unjail.json"),
     (CHAT, "chat.json"),
 )
 
@@ -68,6 +78,40 @@ def test_what_a_transaction_does_is_frozen(rules: Machine, case: dict[str, objec
         case["cost_used"],
     )
     assert (written, hashes) == (case["post"], case["app_hash"])
+
+
+@pytest.mark.parametrize("case", cast("list[dict[str, object]]", stored("slashing.json")))
+def test_what_votes_and_evidence_do_is_frozen(case: dict[str, object]) -> None:
+    before = entries_of(case)
+
+    result = run_block(CURRENCY, before, Block(context_of(case), ()), {})
+
+    written = {k.hex(): v.hex() if v else None for k, v in result.writes.items()}
+    updates = [[each.public_key.hex(), each.power] for each in result.validator_updates]
+    hashes = [app_hash(before).hex(), app_hash(before.after(result.writes)).hex()]
+    assert (written, updates, hashes) == (case["post"], case["updates"], case["app_hash"])
+
+
+def entries_of(case: dict[str, object]) -> MemoryState:
+    pre = cast("dict[str, str]", case["pre"])
+    return MemoryState({bytes.fromhex(k): bytes.fromhex(v) for k, v in pre.items()})
+
+
+def context_of(case: dict[str, object]) -> BlockContext:
+    votes = cast("list[tuple[str, int, bool]]", case["votes"])
+    proved = cast("list[tuple[int, str, int, int, int]]", case["misbehaviour"])
+    return BlockContext(
+        CHAIN,
+        Height(cast("int", case["height"])),
+        EpochMs(cast("int", case["time_ms"])),
+        last_commit=tuple([Vote(bytes.fromhex(who), power, here) for who, power, here in votes]),
+        misbehaviour=tuple(
+            [
+                Misbehaviour(Offence(kind), bytes.fromhex(who), power, Height(at), EpochMs(time))
+                for kind, who, power, at, time in proved
+            ]
+        ),
+    )
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -31,8 +31,9 @@ from abci_currency.txs.transfer import FAMILY as TRANSFER
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, signing, tx
 from dchat.kernel.ids import Amount
-from dchat.kernel.machine import Event, Machine
+from dchat.kernel.machine import Block, BlockContext, Event, Machine, run_block
 from dchat.kernel.merkle import tree
+from tests.fakes import offences
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
 from tests.fakes.stakes import earned
 from tests.vectors import postage
@@ -103,6 +104,14 @@ def postage_cases() -> list[Case]:
     return list(_cases_from(postage.start(), CURRENCY, postage.orders()))
 
 
+def unjail_cases() -> list[Case]:
+    return list(_cases_from(offences.jailed(), CURRENCY, offences.orders()))
+
+
+def slashing_cases() -> list[Case]:
+    return list(_block_cases(offences.started(), CURRENCY, offences.blocks()))
+
+
 def chat_cases() -> list[Case]:
     form = RegisterIdentity("alice", signing.public_key(b"i" * 32), RELAYS[:1], b"h" * 32)
     txs = [
@@ -136,6 +145,31 @@ def _cases_from(state: MemoryState, rules: Machine, txs: list[bytes]) -> Iterato
         state = after
 
 
+def _block_cases(
+    state: MemoryState, rules: Machine, contexts: list[BlockContext]
+) -> Iterator[Case]:
+    for context in contexts:
+        result = run_block(rules, state, Block(context, ()), {})
+        after = state.after(result.writes)
+        yield {
+            "pre": _hex(state.entries),
+            "height": context.height,
+            "time_ms": context.block_time_ms,
+            "votes": [
+                [vote.address.hex(), vote.power, vote.present] for vote in context.last_commit
+            ],
+            "misbehaviour": [
+                [int(each.offence), each.address.hex(), each.power, each.height, each.time_ms]
+                for each in context.misbehaviour
+            ],
+            "events": [_event(event) for event in result.events],
+            "updates": [[each.public_key.hex(), each.power] for each in result.validator_updates],
+            "post": _hex(result.writes),
+            "app_hash": [app_hash(state).hex(), app_hash(after).hex()],
+        }
+        state = after
+
+
 def app_hash(state: MemoryState) -> bytes:
     """Return the root of the state tree over these entries."""
     return tree.update(MemoryState(), dict(state.entries)).root
@@ -160,6 +194,8 @@ CASES = {
     "accounts.json": account_cases,
     "envelopes.json": envelope_cases,
     "currency.json": currency_cases,
+    "unjail.json": unjail_cases,
+    "slashing.json": slashing_cases,
     "chat.json": chat_cases,
     "rewards.json": rewards_cases,
     "postage.json": postage_cases,
