@@ -1,24 +1,18 @@
 """The supply report: what was issued and burned, and who holds the rest, in lines that add up.
 
-A client reads the records under KEYS, each with its proof at one height, and builds the report
-itself (`report`): nobody has to be believed for a line of it.
+It reads the supply's record and the pools' accounts and nothing else: a client that has each of
+these proved at one height makes the report itself, and believes nobody for a line of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from abci_currency.state import pools
 from dchat.kernel import accounts, supply
 from dchat.kernel.errors import InvariantBroken
-from dchat.kernel.ids import AccountId, Amount
+from dchat.kernel.ids import Amount
 from dchat.kernel.store import State
-from dchat.kernel.supply import Supply
-
-KEYS: Final = (supply.KEY, *(accounts.key(pool) for pool in pools.NAMES))
-"""Every state key that the report is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +39,13 @@ class Report:
     issuer_bonds: Amount
 
 
-def report(record: Supply, balances: Mapping[AccountId, Amount]) -> Report:
-    """Return the report that these records make; a pool without a balance has none.
+def of_state(state: State) -> Report:
+    """Return the report of a state.
 
-    Raises: InvariantBroken where they contradict each other.
+    Raises: InvariantBroken where records contradict each other.
     """
-    held = {pool: balances.get(pool, Amount(0)) for pool in pools.NAMES}
+    record = supply.load(state)
+    held = {pool: accounts.load(state, pool).balance for pool in pools.NAMES}
     total = record.issued - record.burned
     liquid = total - sum(held.values())
     if liquid < 0:
@@ -68,11 +63,4 @@ def report(record: Supply, balances: Mapping[AccountId, Amount]) -> Report:
         relay_stakes=held[pools.RELAY_STAKES],
         escrowed=held[pools.ESCROWS],
         issuer_bonds=held[pools.ISSUER_BONDS],
-    )
-
-
-def of_state(state: State) -> Report:
-    """Return the report of a state. Raises: InvariantBroken."""
-    return report(
-        supply.load(state), {pool: accounts.load(state, pool).balance for pool in pools.NAMES}
     )
