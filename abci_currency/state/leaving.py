@@ -11,7 +11,7 @@ Source: ADR 14; the rules of Cosmos SDK x/staking, and what escaped a slash ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -94,17 +94,20 @@ def _parted(
     if held.shares < shares:
         raise staking.InsufficientStake(have=held.shares, need=shares)
     free = min(shares, held.shares - held.liable_shares)
-    bound = tuple(_take_bound(draft, delegator, operator, shares - free))
-    record = replace(held, liable_shares=held.liable_shares - (shares - free))
+    bound = shares - free
+    if not bound:
+        return (_Part(free),)
+    entries = sorted(_redelegations(draft, delegator, operator, held.liable_shares), key=_age)
+    parts = tuple(_take_bound(draft, entries, bound))
+    record = replace(held, liable_shares=held.liable_shares - bound)
     staking.save_delegation(draft, delegator, operator, record)
-    return (_Part(free), *bound) if free else bound
+    return (_Part(free), *parts) if free else parts
 
 
 def _take_bound(
-    draft: Draft, delegator: AccountId, operator: AccountId, shares: int
+    draft: Draft, entries: Iterable[tuple[bytes, Redelegation]], shares: int
 ) -> Iterator[_Part]:
-    """Take shares off the redelegations that brought them, the oldest first."""
-    entries = sorted(_redelegations(draft, delegator, operator, shares), key=_age)
+    """Take shares off the redelegations that brought them, in this order."""
     for key, entry in entries:
         taken = min(shares, entry.shares)
         if taken:
@@ -116,12 +119,16 @@ def _take_bound(
 def _redelegations(
     state: State, delegator: AccountId, target: AccountId, shares: int
 ) -> Iterator[tuple[bytes, Redelegation]]:
-    """Yield the redelegations to target that are not over, where some shares are asked for."""
-    for number in range(MAX_ENTRIES if shares else 0):
+    """Yield the redelegations to target that are not over: those which brought so many shares."""
+    for number in range(MAX_ENTRIES):
         key = keys.redelegation(delegator, target, number)
         found = state.get(key)
         if found is not None:
-            yield key, REDELEGATION.decode_own(found)
+            entry = REDELEGATION.decode_own(found)
+            yield key, entry
+            shares -= entry.shares
+        if not shares:
+            return
 
 
 def _age(entry: tuple[bytes, Redelegation]) -> tuple[EpochMs, bytes]:

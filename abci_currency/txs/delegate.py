@@ -123,7 +123,7 @@ DELEGATE: Final = Family(
     type=12,
     name="delegate",
     shape=codec.Record(Delegate, operator=ACCOUNT_ID, amount=codec.U64),
-    cost=Cost(300),
+    cost=Cost(180),
     check=check_amount,
     apply=delegate,
     spends=lambda tx: tx.amount,
@@ -132,7 +132,7 @@ UNDELEGATE: Final = Family(
     type=13,
     name="undelegate",
     shape=codec.Record(Undelegate, operator=ACCOUNT_ID, amount=codec.U64),
-    cost=Cost(400),
+    cost=Cost(420),
     check=check_amount,
     apply=undelegate,
 )

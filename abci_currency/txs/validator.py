@@ -202,7 +202,7 @@ CREATE: Final = Family(
         min_self_delegation=codec.U64,
         stake=codec.U64,
     ),
-    cost=Cost(400),
+    cost=Cost(350),
     check=check_create,
     apply=create,
     spends=lambda tx: tx.stake,
@@ -216,7 +216,7 @@ EDIT: Final = Family(
         rate_bp=codec.U64,
         min_self_delegation=codec.U64,
     ),
-    cost=Cost(150),
+    cost=Cost(80),
     check=check_edit,
     apply=edit,
 )
