@@ -1,4 +1,4 @@
-"""`dchat identity`: what an identity file holds, without showing a secret."""
+"""`dchat identity`: what an identity file holds, without showing a secret; a new key for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dchat.cli.rotate import rotate_key
 from dchat.cli.show import Json, show
 from dchat.kernel import accounts
 from dchat.node import identity
@@ -14,9 +15,10 @@ from dchat.node import identity
 
 def register(app: typer.Typer) -> None:
     """Add the `identity` group to `app`."""
-    group = typer.Typer(help="Look into identity key files.")
+    group = typer.Typer(help="Look into identity key files, and give an account another key.")
     group.callback()(_group)
     group.command()(verify)
+    group.command()(rotate_key)
     app.add_typer(group, name="identity")
 
 
@@ -37,8 +39,9 @@ def verify(
     report = {
         "file": str(file),
         "kind": sheet.kind,
-        "account": accounts.show_account(accounts.account_id(sheet.public_key)),
+        "account": accounts.show_account(sheet.account),
         "public_key": sheet.public_key,
+        "key_version": sheet.key_version,
         "sealed": sheet.seal is not None,
         "keys_match": "yes" if opened else "not checked: give --passphrase-file",
     }
@@ -46,4 +49,4 @@ def verify(
 
 
 def _group() -> None:
-    """Look into identity key files."""
+    """Look into identity key files, and give an account another key."""

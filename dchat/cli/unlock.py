@@ -34,11 +34,23 @@ def unlock(file: Path, passphrase_file: Path | None = None) -> Identity:
 
     Raises: as `identity.load`.
     """
+    opened, _ = unlock_and_keep(file, passphrase_file)
+    return opened
+
+
+def unlock_and_keep(
+    file: Path, passphrase_file: Path | None = None
+) -> tuple[Identity, bytes | None]:
+    """Open an identity, and return what opened its seal too, for what is to be sealed alike.
+
+    Raises: as `identity.load`.
+    """
     sheet = identity.read(file)
     passphrase = identity.read_passphrase(passphrase_file) if passphrase_file else None
     if sheet.seal is not None and passphrase is None and sys.stdin.isatty():
         passphrase = ask(f"passphrase of {file.name}")
-    return identity.open_sheet(file, sheet, passphrase)
+    opened = identity.open_sheet(file, sheet, passphrase)
+    return opened, None if sheet.seal is None else passphrase
 
 
 def ask(question: str, *, twice: bool = False) -> bytes | None:

@@ -1,7 +1,7 @@
 """This device's keys: made once, published, topped up.
 
-The bundle is signed when the keys are made and never changes after, so the chain's commitment to
-it holds until the data directory is lost or a new device takes over.
+The bundle is signed when the keys are made, and anew when the account has another key. The chain's
+commitment to it holds until then, or until the data directory is lost or a new device takes over.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from dchat.node.identity import Identity
 
 
 def prepare(store: Store, identity: Identity, now_ms: EpochMs) -> Device:
-    """Return this device's keys, made and kept if there were none."""
+    """Return this device's keys, which the account's present key vouches for.
+
+    They are made and kept if there were none, and signed anew if the account has another key.
+    """
     with store.transaction():
-        device = store.device()
-        if device is None:
-            device = _make(store, identity, now_ms)
+        kept = store.device()
+        device = _make(store, identity, now_ms) if kept is None else _renewed(kept, identity)
+        if device != kept:
             store.save_device(device)
         return device
 
@@ -59,6 +62,12 @@ def _own(store: Store) -> Device:
     return device
 
 
+def _renewed(kept: Device, identity: Identity) -> Device:
+    seed = identity.account_seed
+    bundle = prekeys.renew_bundle(kept.bundle, identity.public_key, seed)
+    return Device(kept.account, kept.sealing_seed, bundle)
+
+
 def _make(store: Store, identity: Identity, now_ms: EpochMs) -> Device:
     account = Account.create()
     seed = secrets.token_bytes(sealing.SEED_BYTES)
@@ -74,5 +83,5 @@ def _make(store: Store, identity: Identity, now_ms: EpochMs) -> Device:
         signature=bytes(64),
     )
     account.mark_published()
-    bundle = prekeys.encode_bundle(prekeys.sign_bundle(unsigned, identity.child("account")))
+    bundle = prekeys.encode_bundle(prekeys.sign_bundle(unsigned, identity.account_seed))
     return Device(account.freeze(store.pickle_key), seed, bundle)

@@ -141,15 +141,15 @@ class Directory:
             if known.verified_height > proved.verified_height:
                 return known, False
             is_same = known.prekey_hash == proved.prekey_hash
+            is_other = not is_same or known.identity_key != proved.identity_key
             merged = replace(
                 proved,
                 accepted=known.accepted or proved.accepted,
-                bundle=proved.bundle or (known.bundle if is_same else b""),
+                bundle=proved.bundle or (b"" if is_other else known.bundle),
             )
             store.save_contact(merged)
             if not is_same:
                 writing.write_anew(store, proved.id)
-            is_other = not is_same or known.identity_key != proved.identity_key
             return merged, is_other
 
 

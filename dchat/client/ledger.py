@@ -13,7 +13,7 @@ from dchat.kernel.errors import NonceMismatch
 from dchat.kernel.ids import AccountId, Height
 from dchat.kernel.light import TrustedBlock
 from dchat.kernel.machine import Family
-from dchat.node.chain import OpenChain, Order, Refused
+from dchat.node.chain import OpenChain, Order, Refused, order_of
 from dchat.node.identity import Identity
 from dchat.node.reader import VerifiedValue
 from dchat.node.rpc import Included
@@ -66,7 +66,7 @@ class Ledger:
 
         Raises: as OpenChain.execute().
         """
-        order = Order(family.body(fields), family.cost, self._identity.child("account"))
+        order = order_of(self._identity, family, fields)
         async with self._turn:
             included = await self._execute(order, MAX_ATTEMPTS)
             self._settled = included.height

@@ -10,20 +10,23 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from dchat.kernel import accounts, codec, params, signing, tx
 from dchat.kernel.errors import REFUSALS, OperatorError
 from dchat.kernel.ids import AccountId, Amount, Cost, Height, Nonce
-from dchat.kernel.machine import cost_of
+from dchat.kernel.machine import Family, cost_of
 from dchat.kernel.queries import LISTING, PAGE, Listing, Page, QueryCode, check_page
 from dchat.kernel.tx import Envelope
 from dchat.node import rpc
 from dchat.node.clock import Clock
 from dchat.node.follow import Trust
+from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry
 from dchat.node.reader import ChainReader, HeightNotKept, QueryRefused, TrustStore
 from dchat.node.rpc import LATEST, Chain, Included, Queried, Question, Submitted
+
+T = TypeVar("T")
 
 VALID_BLOCKS: Final = 200
 INCLUSION_S: Final = 60.0
@@ -52,7 +55,9 @@ class Order:
     body: tuple[codec.Raw, ...]
     cost: Cost
     seed: bytes = field(repr=False)
-    """32 bytes: the child `account` of an identity."""
+    """32 bytes: what signs for the account of an identity."""
+    account: AccountId | None = None
+    """The sender, where it is not the account that the key opened."""
 
     @property
     def public_key(self) -> bytes:
@@ -61,8 +66,15 @@ class Order:
 
     @property
     def sender(self) -> AccountId:
-        """The account that the key opened; a rotated key signs for another one."""
-        return accounts.account_id(self.public_key)
+        """The account that pays and acts."""
+        return self.account or accounts.account_id(self.public_key)
+
+
+def order_of(identity: Identity, family: Family[T], fields: T) -> Order:
+    """Return what carries these fields out for an identity, whichever key signs for it now."""
+    body = family.body(fields)
+    seed, account = identity.account_seed, identity.account_id
+    return Order(body, family.price(body[1:]), seed, account)
 
 
 @dataclass(frozen=True, slots=True)

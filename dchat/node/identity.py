@@ -7,6 +7,12 @@ A sealed file has, in place of `seed`:
 where box = nonce 24 | tag 16 | ciphertext 32 of libsodium's secretbox over the seed, under the
 Argon2id key of the passphrase. `public_key` is the Ed25519 key of child `account`, so that a
 damaged seed shows. Child = HKDF-SHA256(seed, no salt, info "dchat/child/v1/" | label), 32 bytes.
+
+Once the account's key was rotated, version 2 has three fields more:
+    "account": HEX32, "key_version": INT, "account_key": HEX32
+`account` is the id that child `account` opened, `account_key` the seed of the key that signs for it
+now: fresh, so that nobody finds it who has an older file. `public_key` is that key's. A sealed file
+has `account_key` behind the seed in its box, which is 32 bytes longer.
 Source: RFC 5869 (HKDF), RFC 9106 (Argon2).
 """
 
@@ -34,9 +40,12 @@ from dchat.kernel.ids import AccountId
 Kind = Literal["node", "user", "burner"]
 
 VERSION: Final = 1
+ROTATED: Final = 2
+"""The version of a file whose account has another key than its first."""
 SEED_BYTES: Final = 32
 MAX_FILE_BYTES: Final = 4096
 MAX_PASSPHRASE_BYTES: Final = 1024
+MAX_KEY_VERSION: Final = 2**32
 KDF: Final = "argon2id13"
 # What a file may ask of the machine that opens it: files come from backups and other people.
 MAX_OPS: Final = 16
@@ -44,10 +53,12 @@ MAX_MEM_BYTES: Final = 1 << 30
 SEAL_COST: Final = (pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE)
 """Passes and bytes that a new seal costs, to make and to guess at: half a second, 256 MiB."""
 BOX_BYTES: Final = SecretBox.NONCE_SIZE + SecretBox.MACBYTES + SEED_BYTES
+ROTATED_BOX_BYTES: Final = BOX_BYTES + SEED_BYTES
 CHILD_TAG: Final = b"dchat/child/v1/"
 
 PLAIN_FIELDS: Final = frozenset({"version", "kind", "public_key", "seed"})
 SEALED_FIELDS: Final = frozenset({"version", "kind", "public_key", "sealed"})
+ROTATED_FIELDS: Final = frozenset({"account", "key_version"})
 BOX_FIELDS: Final = frozenset({"kdf", "ops", "mem", "salt", "box"})
 
 
@@ -88,16 +99,27 @@ class WrongPassphrase(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An opened identity. `public_key` is its account's Ed25519 key."""
+    """An opened identity. `public_key` is the Ed25519 key that signs for its account."""
 
     kind: Kind
     public_key: bytes
     seed: bytes = field(repr=False)
+    key_version: int = 0
+    """How often the account's key was rotated."""
+    account_key: bytes = field(default=b"", repr=False)
+    """Seed of the key that signs since it was rotated."""
 
     @property
     def account_id(self) -> AccountId:
-        """The account that `public_key` opens on both chains."""
-        return accounts.account_id(self.public_key)
+        """The account on both chains, named after its first key."""
+        if not self.key_version:
+            return accounts.account_id(self.public_key)
+        return _first_account(self.seed)
+
+    @property
+    def account_seed(self) -> bytes:
+        """The 32-byte seed of the key that signs for the account."""
+        return self.account_key or self.child("account")
 
     def child(self, label: str) -> bytes:
         """A 32-byte seed of its own for `label`; no child reveals the parent or another child."""
@@ -116,12 +138,15 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A file's contents, checked for form; exactly one of `seed` and `seal` is there."""
+    """A file's contents, checked for form; exactly one of `secret` and `seal` is there."""
 
     kind: Kind
     public_key: bytes
-    seed: bytes | None = field(repr=False)
+    secret: bytes | None = field(repr=False)
+    """The seed, and the seed of the account's key behind it where that was rotated."""
     seal: Seal | None
+    account: AccountId
+    key_version: int = 0
 
 
 def create(path: Path, kind: Kind, passphrase: bytes | None = None) -> Identity:
@@ -135,10 +160,22 @@ def create(path: Path, kind: Kind, passphrase: bytes | None = None) -> Identity:
     if kind == "node" and passphrase:
         raise PassphraseNeeded("a node identity is opened unattended and takes no passphrase")
     seed = secrets.token_bytes(SEED_BYTES)
-    public_key = signing.public_key(_child(seed, "account"))
-    seal = _seal(seed, passphrase) if passphrase else None
-    _write_new(path, _encode(Sheet(kind, public_key, None if seal else seed, seal)))
-    return Identity(kind, public_key, seed)
+    made = Identity(kind, signing.public_key(_child(seed, "account")), seed)
+    _write_new(path, _encode(_sheet(made, passphrase)))
+    return made
+
+
+def renew(old: Identity, path: Path, passphrase: bytes | None = None) -> Identity:
+    """Write to `path` the same identity with a fresh key for its account, and return it.
+
+    The old file stays as it is. A chain knows nothing of the new key yet. Raises: as `create`.
+    """
+    if old.kind == "user" and not passphrase:
+        raise PassphraseNeeded("a user identity is sealed with a passphrase")
+    fresh = secrets.token_bytes(SEED_BYTES)
+    new = Identity(old.kind, signing.public_key(fresh), old.seed, old.key_version + 1, fresh)
+    _write_new(path, _encode(_sheet(new, passphrase)))
+    return new
 
 
 def load(path: Path, passphrase: bytes | None = None) -> Identity:
@@ -159,14 +196,18 @@ def read(path: Path) -> Sheet:
 
 def open_sheet(path: Path, sheet: Sheet, passphrase: bytes | None = None) -> Identity:
     """The identity of a sheet read from `path`. Raises: as `load`."""
-    seed = sheet.seed
+    secret = sheet.secret or b""
     if sheet.seal is not None:
         if passphrase is None:
             raise PassphraseNeeded(f"{path} is sealed with a passphrase")
-        seed = _unseal(path, sheet.seal, passphrase)
-    if seed is None or signing.public_key(_child(seed, "account")) != sheet.public_key:
+        secret = _unseal(path, sheet.seal, passphrase)
+    seed, account_key = secret[:SEED_BYTES], secret[SEED_BYTES:]
+    opened = Identity(sheet.kind, sheet.public_key, seed, sheet.key_version, account_key)
+    if signing.public_key(opened.account_seed) != sheet.public_key:
         raise IdentityMalformed(f"{path}: the seed and the public key do not belong together")
-    return Identity(sheet.kind, sheet.public_key, seed)
+    if _first_account(seed) != sheet.account:
+        raise IdentityMalformed(f"{path}: the seed and the account do not belong together")
+    return opened
 
 
 def read_passphrase(path: Path) -> bytes:
@@ -183,15 +224,33 @@ def read_passphrase(path: Path) -> bytes:
     return passphrase
 
 
+def _sheet(identity: Identity, passphrase: bytes | None) -> Sheet:
+    secret = identity.seed + identity.account_key
+    seal = _seal(secret, passphrase) if passphrase else None
+    return Sheet(
+        identity.kind,
+        identity.public_key,
+        None if seal else secret,
+        seal,
+        identity.account_id,
+        identity.key_version,
+    )
+
+
+def _first_account(seed: bytes) -> AccountId:
+    """The account that child `account` opened, whoever signs for it by now."""
+    return accounts.account_id(signing.public_key(_child(seed, "account")))
+
+
 def _child(seed: bytes, label: str) -> bytes:
     info = CHILD_TAG + label.encode()
     return HKDF(algorithm=hashes.SHA256(), length=SEED_BYTES, salt=None, info=info).derive(seed)
 
 
-def _seal(seed: bytes, passphrase: bytes) -> Seal:
+def _seal(secret: bytes, passphrase: bytes) -> Seal:
     ops, mem = SEAL_COST
     salt = secrets.token_bytes(pwhash.argon2id.SALTBYTES)
-    box = SecretBox(_stretch(passphrase, ops, mem, salt)).encrypt(seed)
+    box = SecretBox(_stretch(passphrase, ops, mem, salt)).encrypt(secret)
     return Seal(ops, mem, salt, bytes(box))
 
 
@@ -208,40 +267,66 @@ def _stretch(passphrase: bytes, ops: int, mem: int, salt: bytes) -> bytes:
 
 def _encode(sheet: Sheet) -> bytes:
     fields: dict[str, object] = {
-        "version": VERSION,
+        "version": ROTATED if sheet.key_version else VERSION,
         "kind": sheet.kind,
         "public_key": sheet.public_key.hex(),
     }
+    if sheet.key_version:
+        fields |= {"account": sheet.account.hex(), "key_version": sheet.key_version}
     if sheet.seal is not None:
         seal = sheet.seal
         shown = {"salt": seal.salt.hex(), "box": seal.box.hex()}
         fields["sealed"] = {"kdf": KDF, "ops": seal.ops, "mem": seal.mem, **shown}
-    elif sheet.seed is not None:
-        fields["seed"] = sheet.seed.hex()
+    elif sheet.secret is not None:
+        fields["seed"] = sheet.secret[:SEED_BYTES].hex()
+        if sheet.key_version:
+            fields["account_key"] = sheet.secret[SEED_BYTES:].hex()
     return json.dumps(fields, indent=2).encode() + b"\n"
 
 
 def _decode(text: bytes) -> Sheet:
     fields = _object(json.loads(text.decode(), object_pairs_hook=_unique), "the file")
-    _integer(fields, "version", VERSION, VERSION)
-    sealed = "sealed" in fields
-    _same_names(fields, SEALED_FIELDS if sealed else PLAIN_FIELDS, "the file")
+    rotated = _integer(fields, "version", VERSION, ROTATED) == ROTATED
+    _same_names(fields, _names(rotated, "sealed" in fields), "the file")
     kind = fields["kind"]
     if kind not in get_args(Kind):
         raise ValueError(f"kind is none of {', '.join(get_args(Kind))}")
-    seed = None if sealed else _hex(fields, "seed", SEED_BYTES)
-    seal = _decode_seal(_object(fields["sealed"], "sealed")) if sealed else None
-    return Sheet(cast("Kind", kind), _hex(fields, "public_key", SEED_BYTES), seed, seal)
+    public_key = _hex(fields, "public_key", SEED_BYTES)
+    account, key_version = accounts.account_id(public_key), 0
+    if rotated:
+        account = AccountId(_hex(fields, "account", accounts.ACCOUNT_ID_BYTES))
+        key_version = _integer(fields, "key_version", 1, MAX_KEY_VERSION)
+    secret, seal = _decode_secret(fields, rotated)
+    return Sheet(cast("Kind", kind), public_key, secret, seal, account, key_version)
 
 
-def _decode_seal(fields: Mapping[str, object]) -> Seal:
+def _names(rotated: bool, sealed: bool) -> frozenset[str]:  # noqa: FBT001 -- what a file says
+    names = SEALED_FIELDS if sealed else PLAIN_FIELDS
+    if not rotated:
+        return names
+    return names | ROTATED_FIELDS | frozenset(() if sealed else ("account_key",))
+
+
+def _decode_secret(
+    fields: Mapping[str, object],
+    rotated: bool,  # noqa: FBT001 -- what a file says
+) -> tuple[bytes | None, Seal | None]:
+    """The secret or its seal, whichever is there."""
+    if "sealed" in fields:
+        sealed = _object(fields["sealed"], "sealed")
+        return None, _decode_seal(sealed, ROTATED_BOX_BYTES if rotated else BOX_BYTES)
+    secret = _hex(fields, "seed", SEED_BYTES)
+    return secret + (_hex(fields, "account_key", SEED_BYTES) if rotated else b""), None
+
+
+def _decode_seal(fields: Mapping[str, object], box_bytes: int) -> Seal:
     _same_names(fields, BOX_FIELDS, "sealed")
     if fields["kdf"] != KDF:
         raise ValueError(f"sealed.kdf is not {KDF}")
     ops = _integer(fields, "ops", pwhash.argon2id.OPSLIMIT_MIN, MAX_OPS)
     mem = _integer(fields, "mem", pwhash.argon2id.MEMLIMIT_MIN, MAX_MEM_BYTES)
     salt = _hex(fields, "salt", pwhash.argon2id.SALTBYTES)
-    return Seal(ops, mem, salt, _hex(fields, "box", BOX_BYTES))
+    return Seal(ops, mem, salt, _hex(fields, "box", box_bytes))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

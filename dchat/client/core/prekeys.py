@@ -81,6 +81,17 @@ def sign_bundle(unsigned: Bundle, account_seed: bytes) -> Bundle:
     return _with_signature(unsigned, signature)
 
 
+def renew_bundle(kept: bytes, identity_key: bytes, account_seed: bytes) -> bytes:
+    """Return our own bundle as that account key vouches for it: the same bytes if it does already.
+
+    The keys in it stay, so sessions and one-time keys do. Raises: BadPrekeys.
+    """
+    bundle = _decode_bundle(kept)
+    if bundle.identity_key == identity_key:
+        return kept
+    return encode_bundle(sign_bundle(replace(bundle, identity_key=identity_key), account_seed))
+
+
 def encode_bundle(bundle: Bundle) -> bytes:
     """Return the bytes that relays serve and the chain's commitment is taken of."""
     return _BUNDLE.encode(bundle)

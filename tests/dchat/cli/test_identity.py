@@ -28,7 +28,7 @@ def test_verify_says_what_it_could_not_check(tmp_path: Path, dchat: Dchat) -> No
     ran = dchat("identity", "verify", "--file", tmp_path / "id.json")
 
     assert ran.code == 0
-    assert "keys_match: not checked: give --passphrase-file" in ran.out
+    assert "keys_match:  not checked: give --passphrase-file" in ran.out
 
 
 def test_verify_opens_the_seal_with_a_passphrase_file(tmp_path: Path, dchat: Dchat) -> None:
@@ -39,8 +39,20 @@ def test_verify_opens_the_seal_with_a_passphrase_file(tmp_path: Path, dchat: Dch
     (tmp_path / "wrong").write_text("guess")
     verify = ("identity", "verify", "--file", tmp_path / "id.json", "--passphrase-file")
 
-    assert "keys_match: yes" in dchat(*verify, tmp_path / "right").out
+    assert "keys_match:  yes" in dchat(*verify, tmp_path / "right").out
     assert dchat(*verify, tmp_path / "wrong").code == identity.WrongPassphrase.exit_code
+
+
+def test_verify_shows_a_rotated_identity_by_its_account(tmp_path: Path, dchat: Dchat) -> None:
+    old = identity.create(tmp_path / "old.json", "node")
+    new = identity.renew(old, tmp_path / "new.json")
+
+    ran = dchat("identity", "verify", "--file", tmp_path / "new.json", "--json")
+
+    report = json.loads(ran.out)
+    assert report["account"] == accounts.show_account(old.account_id)
+    assert (report["public_key"], report["key_version"]) == (new.public_key.hex(), 1)
+    assert new.account_key.hex() not in ran.out
 
 
 def test_verify_refuses_a_readable_file(tmp_path: Path, dchat: Dchat) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dchat.cli.unlock import PassphrasesDiffer, unlock
+from dchat.cli.unlock import PassphrasesDiffer, unlock, unlock_and_keep
 from dchat.kernel import accounts
 from dchat.kernel.ids import AccountId
 from dchat.node import identity
@@ -27,6 +27,20 @@ def test_a_sealed_one_opens_with_a_passphrase_file(tmp_path: Path) -> None:
     (tmp_path / "passphrase").write_text("correct horse\n")
 
     assert unlock(tmp_path / "id.json", tmp_path / "passphrase") == made
+
+
+def test_what_opened_a_seal_is_kept_for_another_and_nothing_else_is(tmp_path: Path) -> None:
+    plain = identity.create(tmp_path / "plain.json", "node")
+    sealed = identity.create(tmp_path / "sealed.json", "user", b"correct horse")
+    (tmp_path / "passphrase").touch(0o600)
+    (tmp_path / "passphrase").write_text("correct horse\n")
+
+    found = [
+        unlock_and_keep(tmp_path / f"{name}.json", tmp_path / "passphrase")
+        for name in ("plain", "sealed")
+    ]
+
+    assert found == [(plain, None), (sealed, b"correct horse")]
 
 
 def test_without_a_terminal_a_sealed_one_stays_shut(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from dchat.client import device
 from dchat.client.core import prekeys
 from dchat.client.ratchet import Unusable
 from dchat.client.store import Store
+from dchat.kernel import signing
+from dchat.node.identity import Identity
 from tests.fakes.people import NOW, Person, identity_of
 
 
@@ -30,6 +32,20 @@ def test_a_new_data_directory_has_other_keys(alice: Person, tmp_path: Path) -> N
 
 def test_the_bundle_opens_as_the_accounts_own(alice: Person) -> None:
     assert alice.bundle.identity_key == alice.identity.public_key
+
+
+def test_another_account_key_signs_the_same_keys_anew_once(alice: Person) -> None:
+    old, before = alice.identity, alice.bundle
+    fresh = b"n" * 32
+    new = Identity(old.kind, signing.public_key(fresh), old.seed, 1, fresh)
+
+    made = device.prepare(alice.store, new, NOW)
+    again = device.prepare(alice.store, new, NOW)
+
+    commitment = prekeys.commitment(made.bundle)
+    opened = prekeys.open_bundle(made.bundle, alice.id, new.public_key, commitment)
+    assert again == made
+    assert (opened.device_key, opened.made_at_ms) == (before.device_key, before.made_at_ms)
 
 
 def test_one_time_keys_open_under_the_bundle(alice: Person) -> None:

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from abci_currency.txs import transfer
-from dchat.kernel import accounts, params, tx
+from abci_currency.txs import multi_transfer, transfer
+from dchat.kernel import accounts, params, signing, tx
 from dchat.kernel.errors import REFUSALS
 from dchat.kernel.ids import Amount, Height, Nonce, TxHash
 from dchat.kernel.machine import cost_of
 from dchat.kernel.store import Draft
 from dchat.kernel.wire import NS_PER_SECOND
-from dchat.node.chain import VALID_BLOCKS, OpenChain, Order, Refused, open_chain
+from dchat.node.chain import VALID_BLOCKS, OpenChain, Order, Refused, open_chain, order_of
 from dchat.node.clock import SystemClock
 from dchat.node.follow import Trust
+from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry
 from dchat.node.reader import ChainReader, MemoryTrustStore, NodeMisled
 from dchat.node.rpc import Included, NodeUnreachable, Queried, Question, Submitted
@@ -64,6 +65,31 @@ def test_transaction_is_signed_for_this_chain_by_the_orders_key() -> None:
     envelope = signed.envelope
     assert (envelope.chain_id, envelope.sender, envelope.nonce) == ("fake-chain", ALICE.id, 7)
     assert envelope.body == ORDER.body
+
+
+FRESH = b"n" * 32
+ROTATED = Identity("user", signing.public_key(FRESH), ALICE.seed, 1, FRESH)
+
+
+def test_a_rotated_identity_signs_for_its_old_account_with_its_new_key() -> None:
+    body = transfer.Transfer(BOB.id, Amount(5))
+
+    signed = tx.decode(trio.run(opened(make_node()).sign, order_of(ROTATED, transfer.FAMILY, body)))
+
+    tx.verify(signed)
+    assert signed.envelope.sender == ROTATED.account_id
+    assert signed.envelope.public_key == ROTATED.public_key
+    assert accounts.account_id(ROTATED.public_key) != ROTATED.account_id
+
+
+def test_an_order_is_priced_by_the_entries_of_its_body() -> None:
+    outputs = tuple(multi_transfer.Output(BOB.id, Amount(1)) for _ in range(9))
+    body = multi_transfer.MultiTransfer(outputs)
+
+    order = order_of(ROTATED, multi_transfer.FAMILY, body)
+
+    family = multi_transfer.FAMILY
+    assert order.cost == family.cost + 9 * family.cost_per_entry
 
 
 def test_declared_cost_covers_the_work_and_the_fee_is_the_least() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dchat.kernel import signing
+from dchat.kernel import accounts, signing
 from dchat.kernel.errors import OperatorError
 from dchat.node import identity
 from dchat.node.identity import (
@@ -27,6 +27,23 @@ PUBLIC_KEY = signing.public_key(Identity("node", b"", SEED).child("account"))
 PLAIN = {"version": 1, "kind": "node", "public_key": PUBLIC_KEY.hex(), "seed": SEED.hex()}
 BOX = {"kdf": "argon2id13", "ops": 1, "mem": 8192, "salt": "00" * 16, "box": "00" * 72}
 SEALED = {"version": 1, "kind": "user", "public_key": "00" * 32, "sealed": BOX}
+
+
+FRESH = bytes(range(32, 64))
+ROTATED = {
+    "version": 2,
+    "kind": "node",
+    "public_key": signing.public_key(FRESH).hex(),
+    "account": accounts.account_id(PUBLIC_KEY).hex(),
+    "key_version": 3,
+    "seed": SEED.hex(),
+    "account_key": FRESH.hex(),
+}
+ROTATED_SEALED = {
+    **{name: ROTATED[name] for name in ("version", "public_key", "account", "key_version")},
+    "kind": "user",
+    "sealed": BOX | {"box": "00" * 104},
+}
 
 
 def written(folder: Path, content: object) -> Path:
@@ -141,7 +158,20 @@ def boxed(**fields: object) -> Mapping[str, object]:
         pytest.param("[" * 4000, id="too deep"),
         pytest.param(changed(seed=...), id="no seed"),
         pytest.param(changed(note="x"), id="unknown field"),
-        pytest.param(changed(version=2), id="later version"),
+        pytest.param(changed(version=2), id="rotated without an account"),
+        pytest.param(changed(version=3), id="later version"),
+        pytest.param(changed(account_key="00" * 32), id="rotated in the first version"),
+        pytest.param(ROTATED | {"version": 1}, id="rotated and of the first version"),
+        pytest.param(ROTATED | {"account": "00" * 32}, id="account of another seed"),
+        pytest.param(ROTATED | {"account": "00"}, id="short account"),
+        pytest.param(ROTATED | {"key_version": 0}, id="rotated never"),
+        pytest.param(ROTATED | {"key_version": -1}, id="rotated less than never"),
+        pytest.param(ROTATED | {"key_version": 2**64}, id="rotated too often"),
+        pytest.param(ROTATED | {"account_key": "00" * 32}, id="account key of another key"),
+        pytest.param(ROTATED | {"public_key": PUBLIC_KEY.hex()}, id="first key, rotated"),
+        pytest.param(ROTATED_SEALED | {"sealed": BOX}, id="a box for the seed alone"),
+        pytest.param(ROTATED_SEALED | {"account_key": "00" * 32}, id="sealed and not sealed"),
+        pytest.param(SEALED | {"sealed": BOX | {"box": "00" * 104}}, id="a box for two"),
         pytest.param(changed(version=True), id="version is a truth"),
         pytest.param(changed(version=1.0), id="version is a float"),
         pytest.param(changed(kind="root"), id="unknown kind"),
@@ -193,6 +223,70 @@ def test_the_account_id_is_that_of_the_account_child(tmp_path: Path) -> None:
     made = identity.create(tmp_path / "id.json", "node")
 
     assert made.public_key == signing.public_key(made.child("account"))
+
+
+def test_a_rotated_identity_is_read(tmp_path: Path) -> None:
+    found = identity.load(written(tmp_path, ROTATED))
+
+    assert found == Identity("node", signing.public_key(FRESH), SEED, 3, FRESH)
+    assert found.account_id == accounts.account_id(PUBLIC_KEY)
+    assert found.account_seed == FRESH
+
+
+def test_the_account_of_a_sealed_rotated_file_is_told_without_its_passphrase(
+    tmp_path: Path,
+) -> None:
+    sheet = identity.read(written(tmp_path, ROTATED_SEALED))
+
+    assert (sheet.account, sheet.key_version) == (accounts.account_id(PUBLIC_KEY), 3)
+
+
+@pytest.mark.parametrize(("kind", "secret"), [("node", None), ("user", b"correct horse")])
+def test_a_renewed_identity_keeps_account_and_seed_and_has_another_key(
+    tmp_path: Path, kind: identity.Kind, secret: bytes | None
+) -> None:
+    old = identity.create(tmp_path / "old.json", kind, secret)
+    before = (tmp_path / "old.json").read_bytes()
+
+    new = identity.renew(old, tmp_path / "new.json", secret)
+
+    assert identity.load(tmp_path / "new.json", secret) == new
+    assert (tmp_path / "old.json").read_bytes() == before
+    assert (new.account_id, new.seed, new.key_version) == (old.account_id, old.seed, 1)
+    assert new.child("inbox") == old.child("inbox")
+    assert len({old.public_key, new.public_key, signing.public_key(new.child("account"))}) == 2
+
+
+def test_each_renewal_has_a_key_that_nothing_older_tells(tmp_path: Path) -> None:
+    """Or whoever stole the old file would have the new key as well."""
+    old = identity.create(tmp_path / "old.json", "node")
+
+    made = [identity.renew(old, tmp_path / name) for name in ("a.json", "b.json")]
+
+    assert made[0].account_key != made[1].account_key
+    assert made[0].account_key.hex() not in (tmp_path / "old.json").read_text()
+
+
+def test_an_identity_renewed_twice_keeps_its_account(tmp_path: Path) -> None:
+    old = identity.create(tmp_path / "old.json", "node")
+
+    newest = identity.renew(identity.renew(old, tmp_path / "a.json"), tmp_path / "b.json")
+
+    assert (newest.account_id, newest.key_version) == (old.account_id, 2)
+    assert identity.load(tmp_path / "b.json") == newest
+
+
+def test_a_renewed_user_identity_is_sealed_and_overwrites_nothing(tmp_path: Path) -> None:
+    old = identity.create(tmp_path / "old.json", "user", b"correct horse")
+
+    with pytest.raises(PassphraseNeeded):
+        identity.renew(old, tmp_path / "new.json")
+    with pytest.raises(IdentityExists):
+        identity.renew(old, tmp_path / "old.json", b"correct horse")
+
+
+def test_a_rotated_key_does_not_show_in_a_repr() -> None:
+    assert repr(FRESH) not in repr(Identity("node", PUBLIC_KEY, SEED, 1, FRESH))
 
 
 def test_secrets_do_not_show_in_a_repr() -> None:

@@ -89,6 +89,20 @@ def test_arbitrary_bytes_are_never_a_bundle(served: bytes) -> None:
         prekeys.open_bundle(served, ALICE, KEY, prekeys.commitment(served))
 
 
+def test_a_bundle_is_renewed_for_another_account_key_and_keeps_its_keys() -> None:
+    seed = b"n" * 32
+    key = signing.public_key(seed)
+
+    renewed = prekeys.renew_bundle(SERVED, key, seed)
+
+    opened = prekeys.open_bundle(renewed, ALICE, key, prekeys.commitment(renewed))
+    assert replace(opened, identity_key=KEY, signature=BUNDLE.signature) == BUNDLE
+
+
+def test_a_bundle_of_the_present_account_key_stays_as_it_is() -> None:
+    assert prekeys.renew_bundle(SERVED, KEY, SEED) is SERVED
+
+
 def test_a_one_time_key_signed_by_the_device_opens() -> None:
     assert prekeys.open_one_time_key(one_time_key(DEVICE_SEED, ALICE), BUNDLE) == b"o" * 32
 
