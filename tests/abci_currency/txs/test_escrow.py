@@ -28,7 +28,7 @@ from abci_currency.txs.escrow import (
     WeakChequeKey,
 )
 from abci_currency.txs.relay import NothingDue, SettleRelay, UnbondRelay
-from dchat.kernel import signing
+from dchat.kernel import bundle, signing
 from dchat.kernel.errors import (
     InsufficientFunds,
     InvariantBroken,
@@ -94,6 +94,16 @@ def test_the_next_escrow_has_another_number() -> None:
 
     assert outcome.events == (EscrowOpened(BOB.id, 2, KEY, ONE),)
     assert [which for which, _ in escrows.escrows(chain.state)] == [FIRST, EscrowId(BOB.id, 2)]
+
+
+def test_escrows_that_one_bundle_opens_have_two_numbers() -> None:
+    chain = serving()
+    both = [signed(BOB, escrow.OPEN.body(OPENED), nonce) for nonce in (0, 1)]
+
+    chain.send_raw(bundle.build(both), BOB)
+
+    numbers = [which.number for which, _ in escrows.escrows(chain.state)]
+    assert (numbers, chain.pools()[1]) == ([1, 2], 2 * ONE)
 
 
 def test_no_number_comes_twice_though_its_escrow_is_gone() -> None:
