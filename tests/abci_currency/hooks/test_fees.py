@@ -42,7 +42,8 @@ def test_fees_are_split_among_fire_treasury_and_stakers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "split"), [(1, (1, 0, 0)), (3, (1, 0, 2)), (4, (2, 0, 2)), (9, (3, 1, 5))]
+    ("amount", "split"),
+    [(2_001, (601, 400, 1_000)), (1, (1, 0, 0)), (3, (1, 0, 2)), (4, (2, 0, 2)), (9, (3, 1, 5))],
 )
 def test_the_burned_share_rounds_up_and_the_treasurys_down(
     amount: int, split: tuple[int, int, int]

@@ -191,6 +191,20 @@ def test_sharing_out_nothing_writes_nothing() -> None:
     assert child.writes() == {}
 
 
+def test_the_example_in_the_docs_adds_up() -> None:
+    draft = staked(4 * ONE, rate_bp=1_000)
+    delegate(draft, BOB.id, ALICE.id, 4 * ONE)
+    pay_fees(draft, 1_000)
+    delegate(draft, CAROL.id, ALICE.id, 8 * ONE)
+    pay_fees(draft, 1_000)
+    slash(draft, ALICE.id, 5_000)
+
+    paid = [rewards.claim(draft, who, ALICE.id) for who in (ALICE.id, BOB.id, CAROL.id)]
+
+    assert (paid, rewards.claim_commission(draft, ALICE.id)) == ([675, 675, 450], 200)
+    assert balance(draft, pools.REWARDS) == 0
+
+
 # The extremes of 128 bits.
 
 
