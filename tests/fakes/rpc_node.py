@@ -14,8 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from dchat.kernel import bundle
 from dchat.kernel.headers import BlockId, Commit, Header, ValidatorSet, merkle_root
 from dchat.kernel.machine import Machine
+from dchat.kernel.tx import tx_hash
 from dchat.node.app import Node
 from dchat.node.network import ChainEntry
 from dchat.node.proto import abci_pb2 as pb
@@ -84,8 +86,8 @@ class RpcNode:
             return self._status()
         if method == "abci_query":
             return self._query(params)
-        if method == "tx":
-            return self._tx(base64.b64decode(params["hash"]))
+        if method in {"tx", "tx_search"}:
+            return self._found(params)
         height = int(params["height"])
         if method == "block_results":
             return {"txs_results": [_result(each) for each in self.blocks[height][1]] or None}
@@ -107,6 +109,11 @@ class RpcNode:
             },
         }
 
+    def _found(self, params: Json) -> Json:
+        if "query" in params:
+            return self._search(params["query"])
+        return self._tx(base64.b64decode(params["hash"]))
+
     def _tx(self, wanted: bytes) -> Json:
         for height, (txs, results) in self.blocks.items():
             for index, tx in enumerate(txs):
@@ -122,6 +129,13 @@ class RpcNode:
                         "proof": {"proof": proof},
                     }
         raise LookupError(f"tx ({wanted.hex().upper()}) not found")
+
+    def _search(self, query: str) -> Json:
+        """As CometBFT's index finds them: by an attribute of an event."""
+        wanted = bytes.fromhex(query.removeprefix("Carried.tx_hash='").removesuffix("'"))
+        raws = [raw for txs, _ in self.blocks.values() for raw in txs]
+        found = [raw for raw in raws if wanted in [tx_hash(each) for each in bundle.carried(raw)]]
+        return {"txs": [{**self._tx(tx_hash(raw)), "tx": _b64(raw)} for raw in found]}
 
     def _query(self, params: Json) -> Json:
         said = self.app.query(
