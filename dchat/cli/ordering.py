@@ -20,11 +20,11 @@ from dchat.cli.checked import Proof
 from dchat.cli.options import with_options
 from dchat.cli.show import Json, tokens
 from dchat.cli.unlock import PassphraseFile, unlock
-from dchat.kernel import accounts, signing, tx
+from dchat.kernel import accounts, tx
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId
-from dchat.node.chain import INCLUSION_S, Asking, OpenChain, Order, Refused
+from dchat.node.chain import INCLUSION_S, Asking, OpenChain, Order, Refused, order_of
 from dchat.node.outcome import prove_outcome
 from dchat.node.rpc import Included
 
@@ -123,14 +123,13 @@ def plan_and_carry_out(
     sending: Sending, family: Family[T], make: Make[T], chain: ChainName = "currency"
 ) -> None:
     """Do as carry_out() with a body that depends on the state. Raises: as that, and as make."""
-    seed = unlock(sending.identity_file, sending.passphrase_file).child("account")
+    sender = unlock(sending.identity_file, sending.passphrase_file)
 
     async def run(opened: OpenChain) -> tuple[Included, Fields, Proof]:
-        sender = accounts.account_id(signing.public_key(seed))
-        plan = await make(Source(opened, await opened.reader.latest()), sender)
+        source = Source(opened, await opened.reader.latest())
+        plan = await make(source, sender.account_id)
         family.check(plan.body)
-        fields = family.body(plan.body)
-        order = Order(fields, family.price(fields[1:]), seed)
+        order = order_of(sender, family, plan.body)
         return await _carry_out(opened, order, plan.told)
 
     asking = Asking(named(sending.node))

@@ -207,6 +207,21 @@ def test_a_file_of_somebody_else_is_not_gone_on_with(
         assert (ran.code, here.held()) == (3, before)
 
 
+def test_the_new_file_pays_from_the_old_account(tmp_path: Path, dchat: Callable[..., Ran]) -> None:
+    with world(tmp_path, dchat) as here:
+        here.rotate()
+        net = ("--network", tmp_path / "network.toml")
+        pay = ("tx", "send", "--to", accounts.show_account(BOB), "--amount", "7udchat", *net)
+
+        paid = dchat(*pay, "--identity", here.file("new"))
+        refused = dchat(*pay, "--identity", here.file("old"))
+
+        assert here.held()[0].nonce == 2
+    assert (paid.code, refused.code) == (0, 1)
+    assert accounts.show_account(here.old.account_id) in paid.out
+    assert "SenderKeyMismatch" in refused.err
+
+
 def test_a_network_that_is_none_leaves_no_file(tmp_path: Path, dchat: Callable[..., Ran]) -> None:
     with world(tmp_path, dchat) as here:
         (tmp_path / "network.toml").write_text("")
