@@ -29,6 +29,7 @@ CHAINS = (
     (CURRENCY, "currency.json"),
     (CURRENCY, "rewards.json"),
     (CURRENCY, "postage.json"),
+    (CURRENCY, "staking.json"),
     (CURRENCY, "unjail.json"),
     (CHAT, "chat.json"),
 )

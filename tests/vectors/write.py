@@ -36,7 +36,7 @@ from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
 from tests.fakes.stakes import earned
-from tests.vectors import postage
+from tests.vectors import postage, staking
 
 HERE = Path(__file__).parent
 PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
@@ -106,6 +106,10 @@ def postage_cases() -> list[Case]:
 
 def unjail_cases() -> list[Case]:
     return list(_cases_from(offences.jailed(), CURRENCY, offences.orders()))
+
+
+def staking_cases() -> list[Case]:
+    return list(_cases_from(staking.start(), CURRENCY, staking.orders()))
 
 
 def slashing_cases() -> list[Case]:
@@ -195,6 +199,7 @@ CASES = {
     "envelopes.json": envelope_cases,
     "currency.json": currency_cases,
     "unjail.json": unjail_cases,
+    "staking.json": staking_cases,
     "slashing.json": slashing_cases,
     "chat.json": chat_cases,
     "rewards.json": rewards_cases,
