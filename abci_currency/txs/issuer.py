@@ -228,7 +228,7 @@ def publish(draft: Draft, tx: PublishTokenKey, ctx: TxContext) -> tuple[Event, .
     if not now <= tx.epoch <= now + EPOCHS_AHEAD:
         raise EpochOutOfRange(tx.epoch, now, now + EPOCHS_AHEAD)
     held = _still_claimable(record, rules, ctx.block_time_ms)
-    if any((key.epoch, key.exponent) == (tx.epoch, tx.exponent) for key in record.keys):
+    if any((key.epoch, key.exponent) == (tx.epoch, tx.exponent) for key in held):
         raise TokenKeyPublished(f"epoch {tx.epoch}, 10^{tx.exponent} base units")
     if len(held) == escrows.MAX_TOKEN_KEYS:
         raise TooManyTokenKeys(f"{len(held)} keys are good for claims")

@@ -43,7 +43,7 @@ class Form:
 def sample(shape: Any) -> Any:  # noqa: PLR0911 -- a table
     """The plainest value of a shape. Raises: LookupError where there is no way to tell."""
     match type(shape).__name__:
-        case "_U64":
+        case "_U64" | "_U128":
             return 7
         case "_Bool":
             return True
@@ -117,8 +117,8 @@ FORMS: Final = (VALUE, *(_form(*each) for each in shapes().values()))
 
 
 def judge(data: bytes) -> str:
-    """The first byte chooses the form; the rest is canonical and comes back, or is refused."""
-    return judge_form(FORMS[int.from_bytes(data[:1], "big") % len(FORMS)], data[1:])
+    """The first two bytes choose the form; the rest is canonical and comes back, or is refused."""
+    return judge_form(FORMS[int.from_bytes(data[:2], "big") % len(FORMS)], data[2:])
 
 
 def judge_form(form: Form, encoded: bytes) -> str:
@@ -133,13 +133,13 @@ def judge_form(form: Form, encoded: bytes) -> str:
 
 
 def _change(rng: Any, data: bytes) -> bytes:
-    return data[:1] + change_values(rng, data[1:])
+    return data[:2] + change_values(rng, data[2:])
 
 
 TARGET: Final = Target(
     "codec",
     "every value and record: canonical bytes that come back as they were, or CodecError",
     judge,
-    tuple(bytes([at]) + form.sample for at, form in enumerate(FORMS) if form.sample),
+    tuple(at.to_bytes(2, "big") + form.sample for at, form in enumerate(FORMS) if form.sample),
     (_change, _change, change_bytes),
 )

@@ -11,7 +11,7 @@ import msgpack
 from abci_chat.machine import MACHINE as CHAT
 from abci_chat.txs import identity
 from abci_currency.machine import MACHINE as CURRENCY
-from abci_currency.txs import transfer
+from abci_currency.txs import escrow, issuer, relay, transfer
 from dchat.kernel import signing, supply, tx
 from dchat.kernel.errors import (
     REFUSALS,
@@ -24,18 +24,24 @@ from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Machine
 from dchat.kernel.pool import Pool
 from tests.fakes.memory import ALICE, BOB, MemoryState, at_height, opened, run, signed
+from tests.fakes.postage import ADDRESSES, PEER, peer_of, registration
 from tests.fuzz.mutate import change_bytes, change_values
 from tests.fuzz.target import Target, named
 
-CHAINS: Final = tuple((rules, opened(rules, alice=10**9, bob=10**6)) for rules in (CURRENCY, CHAT))
+CHAINS: Final = tuple((rules, opened(rules, alice=10**10, bob=10**6)) for rules in (CURRENCY, CHAT))
 HANDLE: Final = identity.RegisterIdentity(
     "alice", ALICE.public_key, ("/ip4/127.0.0.1/tcp/7070/p2p/" + "Q" * 46,), b"h" * 32
 )
+CHEQUES: Final = escrow.OpenEscrow(peer_of(PEER), ALICE.public_key, Amount(10**6))
 BODIES: Final = (
     transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(5), "memo")),
     identity.REGISTER.body(HANDLE),
     identity.UPDATE_RELAYS.body(identity.UpdateRelays(HANDLE.home_relays)),
     identity.UPDATE_PREKEYS.body(identity.UpdatePrekeys(b"p" * 32)),
+    relay.REGISTER.body(registration(ALICE.id, until=100)),
+    relay.EDIT.body(relay.EditRelay(peer_of(PEER), ADDRESSES)),
+    escrow.OPEN.body(CHEQUES),
+    issuer.OPEN.body(issuer.OpenIssuerBond(Amount(10**6))),
 )
 
 
