@@ -29,6 +29,8 @@ CHAINS = (
     (CURRENCY, "currency.json"),
     (CURRENCY, "rewards.json"),
     (CURRENCY, "postage.json"),
+    (CURRENCY, "payments.json"),
+    (CHAT, "rotation.json"),
     (CURRENCY, "staking.json"),
     (CURRENCY, "unjail.json"),
     (CHAT, "chat.json"),

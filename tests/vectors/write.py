@@ -36,7 +36,7 @@ from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
 from tests.fakes.stakes import earned
-from tests.vectors import postage, staking
+from tests.vectors import payments, postage, staking
 
 HERE = Path(__file__).parent
 PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
@@ -102,6 +102,14 @@ def rewards_cases() -> list[Case]:
 
 def postage_cases() -> list[Case]:
     return list(_cases_from(postage.start(), CURRENCY, postage.orders()))
+
+
+def payments_cases() -> list[Case]:
+    return list(_cases_from(payments.start(), CURRENCY, payments.orders()))
+
+
+def rotation_cases() -> list[Case]:
+    return list(_chain_cases(CHAT, payments.chat_orders()))
 
 
 def unjail_cases() -> list[Case]:
@@ -204,6 +212,8 @@ CASES = {
     "chat.json": chat_cases,
     "rewards.json": rewards_cases,
     "postage.json": postage_cases,
+    "payments.json": payments_cases,
+    "rotation.json": rotation_cases,
 }
 
 
