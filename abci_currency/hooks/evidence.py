@@ -5,7 +5,7 @@
 CometBFT has verified the evidence; here it is held against the stake of back then. A validator
 that runs twice by mistake commits many offences before anybody can stop it: all that lie before it
 is out of the set are one incident and slashed once. Who is caught after that is slashed again and
-never returns. What is too old to be evidence is forgotten, two records for each new one.
+never returns. What is too old to be evidence is forgotten, two records for each that comes in.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from abci_currency.state.liability import SET_DELAY, Fault
 from abci_currency.state.slashing import Charge
 from dchat.kernel import codec
 from dchat.kernel.family import Event
-from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
+from dchat.kernel.ids import AccountId, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Misbehaviour
 from dchat.kernel.store import Draft
 
@@ -49,20 +49,33 @@ class EvidenceRefused(Event):
 
 def judge(draft: Draft, context: BlockContext) -> tuple[Event, ...]:
     """Let every offence that the block proves have its consequences."""
+    _forget(draft, context)
     return tuple([told for each in context.misbehaviour for told in _judge(draft, each, context)])
+
+
+def _forget(draft: Draft, context: BlockContext) -> None:
+    """Delete the oldest records, as far as they are too old; once, for it walks."""
+    most = _CUT * len(context.misbehaviour)
+    oldest = _oldest(draft, context)
+    for key, time in list(islice(draft.scan(keys.EVIDENCE), most)) if most else ():
+        if codec.U64.decode_own(time) < oldest:
+            draft.delete(key)
+
+
+def _oldest(draft: Draft, context: BlockContext) -> int:
+    return context.block_time_ms - params.SLASHING.load(draft).evidence_max_age_ms
 
 
 def _judge(draft: Draft, offence: Misbehaviour, context: BlockContext) -> tuple[Event, ...]:
     operator = stake.operator_of(draft, offence.address)
     validator = None if operator is None else stake.validator(draft, operator)
-    oldest = context.block_time_ms - params.SLASHING.load(draft).evidence_max_age_ms
     if operator is None or validator is None:
         return _refused(offence, "no validator of ours")
-    if offence.time_ms < oldest:
+    if offence.time_ms < _oldest(draft, context):
         return _refused(offence, "too old")
     if validator.tombstoned:
         return _refused(offence, "tombstoned already")
-    if not _remember(draft, offence, oldest):
+    if not _remember(draft, offence):
         return _refused(offence, "seen already")
     told = OffenceProved(operator, int(offence.offence), offence.height)
     return (told, *_punish(draft, operator, offence, context))
@@ -72,15 +85,12 @@ def _refused(offence: Misbehaviour, why: str) -> tuple[Event, ...]:
     return (EvidenceRefused(offence.address, int(offence.offence), offence.height, why),)
 
 
-def _remember(draft: Draft, offence: Misbehaviour, oldest: int) -> bool:
+def _remember(draft: Draft, offence: Misbehaviour) -> bool:
     """Write down that an offence was proved; return False if it was before."""
     named = codec.pack((int(offence.offence), offence.address, offence.height))
     key = keys.evidence(offence.height, hashlib.sha256(named).digest())
     if draft.get(key) is not None:
         return False
-    for old, time in list(islice(draft.scan(keys.EVIDENCE), _CUT)):
-        if codec.U64.decode_own(time) < oldest:
-            draft.delete(old)
     draft.put(key, codec.U64.encode(offence.time_ms))
     return True
 
@@ -93,9 +103,8 @@ def _punish(
     if caught and offence.height < caught + SET_DELAY:
         return ()
     rules = params.SLASHING.load(draft)
-    then = Amount(offence.power * stake.POWER_UNIT)
-    fault = Fault(int(offence.offence))
-    charge = Charge(fault, offence.height, then, rules.double_sign_slash_bp)
+    then = slashing.stake_of(offence.power)
+    charge = Charge(Fault(int(offence.offence)), offence.height, then, rules.double_sign_slash_bp)
     slashed = slashing.slash(draft, operator, charge, context)
     presence.save_conduct(draft, operator, replace(conduct, double_signed_at=context.height))
     if caught:

@@ -11,9 +11,8 @@ from abci_currency.state import presence, slashing
 from abci_currency.state.liability import Fault
 from abci_currency.state.presence import Streak
 from abci_currency.state.slashing import Charge
-from abci_currency.state.stake import POWER_UNIT
 from dchat.kernel.family import Event
-from dchat.kernel.ids import Amount, EpochMs, Height
+from dchat.kernel.ids import EpochMs, Height
 from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
@@ -33,7 +32,7 @@ def _punish(draft: Draft, streak: Streak, power: int, context: BlockContext) -> 
     charge = Charge(
         Fault.DOWNTIME,
         Height(context.height - 1),
-        Amount(power * POWER_UNIT),
+        slashing.stake_of(power),
         rules.downtime_slash_bp,
     )
     until = EpochMs(context.block_time_ms + rules.downtime_jail_ms)

@@ -20,12 +20,13 @@ from abci_currency import params
 from abci_currency.state import pools, presence, rewards, stake, staking
 from abci_currency.state.liability import SET_DELAY, Fault, Slash, left_since, record
 from dchat.kernel import accounts, supply
+from dchat.kernel.codec import MAX_U64
 from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
-_FOR_EVER: Final = EpochMs(2**64 - 1)
+_FOR_EVER: Final = EpochMs(MAX_U64)
 _NOTHING: Final = Amount(0)
 
 
@@ -65,6 +66,11 @@ class Tombstoned(Event):
     """A validator will never vote again."""
 
     operator: AccountId
+
+
+def stake_of(power: int) -> Amount:
+    """Return the stake that votes with this power; what is below a unit of power is not known."""
+    return Amount(min(power * stake.POWER_UNIT, MAX_U64))
 
 
 def slash(

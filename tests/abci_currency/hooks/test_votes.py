@@ -4,11 +4,12 @@ import pytest
 
 from abci_currency import keys, params
 from abci_currency.hooks import votes
+from abci_currency.machine import MACHINE
 from abci_currency.params import DAY_MS, Slashing
 from abci_currency.state import audit, liability, presence, slashing
 from abci_currency.state.slashing import Jailed, Slashed
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import Event
+from dchat.kernel.machine import Block, Event, run_block
 from dchat.kernel.store import Draft
 from tests.fakes import voters
 from tests.fakes.memory import ALICE, MemoryState
@@ -75,6 +76,18 @@ def test_nothing_is_written_while_a_streak_lasts() -> None:
 
     assert (wrote, later) == ([10, 5010], [])
     assert after.entries[keys.validator(ALICE.id)] == state.entries[keys.validator(ALICE.id)]
+
+
+def test_a_whole_chain_idles_with_a_validator_down() -> None:
+    """By all of its hooks: empty blocks leave the state, hence the app hash, as it is."""
+    state, wrote = began(rules=Slashing()), []
+
+    for height in range(2, 200):
+        result = run_block(MACHINE, state, Block(block(height, away=(0,)), ()), {})
+        state = state.after(result.writes)
+        wrote += [height] if result.writes else []
+
+    assert wrote == [2]
 
 
 def test_nothing_is_written_while_all_sign() -> None:
@@ -159,3 +172,12 @@ def test_the_term_is_counted_from_the_blocks_time(days: int) -> None:
     votes.count(draft, block(2, away=(0,)))
 
     assert validator(draft).jailed_until == time_at(2) + days * DAY_MS
+
+
+def test_a_power_beyond_all_stake_stops_no_node() -> None:
+    rules = Slashing(missed_blocks_window=10, min_signed_per_window_bp=10_000)
+    draft = Draft(began(rules=rules))
+
+    votes.count(draft, block(2, away=(0,), power=2**60))
+
+    assert validator(draft).tokens == 0
