@@ -5,7 +5,8 @@
                                        (fields 1, 2, 5, 6; log and events are not hashed)
 
 A path alone does not prove at which place a leaf is: with another number of leaves it fits another
-place. The results, which make up their hash only all together, say how many there are.
+place. The results, which make up their hash only all together, say how many there are. A bundle's
+result has as its data what became of each transaction in it.
 
 Source: CometBFT v0.40.0 types/tx.go, types/results.go, crypto/merkle/proof.go; RFC 6962.
 """
@@ -16,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from dchat.kernel import wire
-from dchat.kernel.errors import RemoteProtocolError
+from dchat.kernel import bundle, tx, wire
+from dchat.kernel.codec import CodecError
+from dchat.kernel.errors import RemoteProtocolError, TxRejected
 from dchat.kernel.headers import HASH_SIZE, Header, header_hash, merkle_root
 from dchat.kernel.ids import TxHash
 
@@ -71,6 +73,34 @@ def result_of(
     leaf = sha256(b"\0" + tx_hash).digest()
     _require(_root(path.index, path.total, leaf, path.aunts) == block.data_hash, "not in the block")
     return results[path.index]
+
+
+def carried_result(carrier: bytes, whole: TxResult, tx_hash: TxHash) -> TxResult:
+    """Return what a transaction did that a bundle carried, by the bundle's proved result.
+
+    Where it is in there twice, the one that was charged counts. Raises: NotProved.
+    """
+    carried = bundle.carried(carrier)
+    try:
+        results = bundle.decode_results(whole.data)
+    except CodecError as fault:
+        raise NotProved(f"the transaction is not proved: {fault}") from None
+    _require(len(results) == len(carried), "results that are not the bundle's")
+    copies = [(did, raw) for did, raw in zip(results, carried, strict=True) if _is(raw, tx_hash)]
+    _require(bool(copies), "not in the bundle")
+    did, raw = max(copies, key=lambda copy: copy[0].cost_used)
+    return TxResult(did.code, b"", _declared(raw) if did.cost_used else 0, did.cost_used)
+
+
+def _declared(raw: bytes) -> int:
+    try:
+        return tx.decode(raw).envelope.cost_limit
+    except TxRejected as fault:
+        raise NotProved(f"the transaction is not proved: it cannot have run: {fault}") from None
+
+
+def _is(raw: bytes, tx_hash: TxHash) -> bool:
+    return tx.tx_hash(raw) == tx_hash
 
 
 def results_hash(results: Sequence[TxResult]) -> bytes:

@@ -22,7 +22,7 @@ import trio
 from dchat.kernel.errors import OperatorError, RemoteProtocolError
 from dchat.kernel.headers import MAX_VALIDATORS, ValidatorSet
 from dchat.kernel.ids import ChainId, Height, TxHash
-from dchat.kernel.inclusion import Path, TxResult
+from dchat.kernel.inclusion import Path, TxResult, carried_result
 from dchat.kernel.light import LightBlock
 from dchat.kernel.tx import tx_hash as hash_tx
 from dchat.node import answers
@@ -110,6 +110,9 @@ class Found:
 
     included: Included
     path: Path
+    """Of itself, or of the bundle that carries it."""
+    carrier: bytes = b""
+    """That bundle; empty where it is in the block by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +307,13 @@ class RpcClient:
         )
 
     async def find(self, tx_hash: TxHash) -> Found | None:
-        """Return where a transaction is, None if the node knows of none. Raises: as status()."""
+        """Return where a transaction is, by itself or in a bundle, None if the node knows of none.
+
+        Raises: as status().
+        """
+        return await self._find_alone(tx_hash) or await self._find_carried(tx_hash)
+
+    async def _find_alone(self, tx_hash: TxHash) -> Found | None:
         params: dict[str, Param] = {"hash": base64.b64encode(tx_hash).decode(), "prove": True}
         try:
             said = (await self._call("tx", params, answers.Result[answers.TxAnswer])).result
@@ -314,16 +323,17 @@ class RpcClient:
             return None
         if said.hash != tx_hash:
             raise MalformedAnswer("the node answered with another transaction")
-        did = said.tx_result
-        included = Included(
-            tx_hash,
-            Height(said.height),
-            did.code,
-            did.log[:MAX_REASON],
-            did.gas_used,
-            did.gas_wanted,
-        )
-        return Found(included, said.proof.proof.build())
+        return Found(_included(said, tx_hash, said.tx_result.build()), said.proof.proof.build())
+
+    async def _find_carried(self, tx_hash: TxHash) -> Found | None:
+        """Return the first bundle that carries it: what is carried twice is charged once."""
+        wanted = f"Carried.tx_hash='{tx_hash.hex()}'"
+        params: dict[str, Param] = {"query": wanted, "prove": True, "order_by": "asc"}
+        said = (await self._call("tx_search", params, answers.Result[answers.SearchAnswer])).result
+        for each in said.txs:
+            did = carried_result(each.tx, each.tx_result.build(), tx_hash)
+            return Found(_included(each, tx_hash, did), each.proof.proof.build(), each.tx)
+        return None
 
     async def _validators(self, height: Height) -> ValidatorSet:
         """Return the whole set at height; the pages are bounded by the largest set allowed."""
@@ -379,6 +389,11 @@ class RpcClient:
         if enough.cancel_called:
             raise MalformedAnswer(f"an answer over {max_bytes} bytes")
         return bytes(body)
+
+
+def _included(said: answers.TxAnswer, tx_hash: TxHash, did: TxResult) -> Included:
+    log = said.tx_result.log[:MAX_REASON]
+    return Included(tx_hash, Height(said.height), did.code, log, did.cost_used, did.cost_wanted)
 
 
 @asynccontextmanager

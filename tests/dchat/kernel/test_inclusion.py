@@ -10,11 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dchat.kernel import bundle
 from dchat.kernel.headers import Header, merkle_root
-from dchat.kernel.ids import TxHash
-from dchat.kernel.inclusion import NotProved, Path, TxResult, result_of, results_hash
+from dchat.kernel.ids import Cost, TxHash
+from dchat.kernel.inclusion import (
+    NotProved,
+    Path,
+    TxResult,
+    carried_result,
+    result_of,
+    results_hash,
+)
+from dchat.kernel.tx import tx_hash
 from dchat.node.proto import abci_pb2 as pb
 from tests.fakes.chain import FakeChain, Signer
+from tests.fakes.memory import ALICE, BOB, signed
 from tests.fakes.rpc_node import path
 
 RESULTS = tuple(TxResult(code, b"d", 70, 60 + code) for code in range(5))
@@ -107,3 +117,42 @@ def test_headers_apart_are_refused() -> None:
 
     with pytest.raises(NotProved, match="do not follow"):
         result_of(HASHES[4], RIGHT, RESULTS, block, block)
+
+
+PAY, AGAIN = signed(ALICE, (1,)), signed(BOB, (1,))
+CARRIER = bundle.build([PAY, AGAIN, PAY])
+
+
+def did(*results: tuple[int, int]) -> TxResult:
+    data = bundle.encode_results([bundle.Did(code, Cost(used)) for code, used in results])
+    return TxResult(0, data, 6000, 150)
+
+
+def test_what_a_bundle_carried_did_what_its_result_says() -> None:
+    whole = did((0, 80), (17, 2000), (9, 0))
+
+    assert carried_result(CARRIER, whole, tx_hash(PAY)) == TxResult(0, b"", 2000, 80)
+    assert carried_result(CARRIER, whole, tx_hash(AGAIN)) == TxResult(17, b"", 2000, 2000)
+
+
+def test_what_was_refused_for_nothing_wanted_nothing() -> None:
+    assert carried_result(CARRIER, did((9, 0), (8, 0), (9, 0)), tx_hash(PAY)).cost_wanted == 0
+
+
+@pytest.mark.parametrize(
+    ("carrier", "whole", "raw"),
+    [
+        (CARRIER, did((0, 80), (0, 80)), PAY),
+        (CARRIER, TxResult(0, b"", 1, 1), PAY),
+        (CARRIER, TxResult(0, b"\x91\x90", 1, 1), PAY),
+        (CARRIER, did((0, 80), (0, 80), (0, 80)), signed(ALICE, (2,))),
+        (b"junk", did((0, 80)), PAY),
+        (bundle.build([b"junk"]), did((0, 80)), b"junk"),
+    ],
+    ids=["too few results", "no results", "no such", "not carried", "no bundle", "cannot run"],
+)
+def test_what_does_not_follow_from_a_bundles_result_is_refused(
+    carrier: bytes, whole: TxResult, raw: bytes
+) -> None:
+    with pytest.raises(NotProved):
+        carried_result(carrier, whole, tx_hash(raw))

@@ -15,15 +15,18 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dchat.kernel import bundle
+from dchat.kernel.bundle import Did
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.headers import header_hash
-from dchat.kernel.ids import Height
+from dchat.kernel.ids import Cost, Height
 from dchat.kernel.inclusion import NotProved, TxResult
 from dchat.kernel.tx import tx_hash
 from dchat.node import rpc
 from dchat.node.answers import MalformedAnswer
 from dchat.node.rpc import (
     MAX_ANSWER_BYTES,
+    Included,
     NodeUnreachable,
     NotIncluded,
     Question,
@@ -47,6 +50,7 @@ STATUS = {
     },
 }
 RAW = b"a transaction"
+DID = Did(9, Cost(0))
 
 
 def raw(status: int, body: bytes) -> httpx.Response:
@@ -60,6 +64,14 @@ def ok(result: object) -> httpx.Response:
 def failed(reason: str, status: int = 500) -> httpx.Response:
     error = {"code": -32603, "message": "Internal error", "data": reason}
     return raw(status, json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode())
+
+
+def not_found() -> httpx.Response:
+    return failed("tx (AB) not found")
+
+
+def b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
 
 
 class Server:
@@ -205,7 +217,7 @@ def test_transaction_the_pool_has_already_counts_as_accepted() -> None:
 
 
 def test_inclusion_is_waited_for() -> None:
-    answers = iter([failed("tx (AB) not found"), failed("tx (AB) not found")])
+    answers = iter([not_found(), ok({"txs": []}), not_found(), ok({"txs": None})])
     found = {
         "hash": tx_hash(RAW).hex().upper(),
         "height": "9",
@@ -216,12 +228,48 @@ def test_inclusion_is_waited_for() -> None:
     said = use(server, wait)
 
     assert (said.height, said.code, said.cost_used, said.cost_wanted) == (9, 0, 66, 70)
-    assert len(server.asked) == 3
+    assert len(server.asked) == 5
+
+
+def found_in(txs: list[Json] | None) -> Server:
+    def answer(_host: str, question: Json) -> httpx.Response:
+        if question["method"] == "tx":
+            return not_found()
+        assert question["params"]["query"] == f"Carried.tx_hash='{tx_hash(RAW).hex()}'"
+        return ok({"txs": txs})
+
+    return Server(answer)
+
+
+async def find(client: RpcClient) -> object:
+    return await client.find(tx_hash(RAW))
+
+
+def test_what_is_in_no_block_by_itself_is_looked_for_in_bundles() -> None:
+    carrier, data = bundle.build([b"another", RAW]), bundle.encode_results([DID, DID])
+    said = {"tx": b64(carrier), "tx_result": {"data": b64(data), "gas_used": "5"}}
+
+    found = use(found_in([{"hash": "AB", "height": "7", **said}]), find)
+
+    assert found.carrier == carrier
+    assert found.included == Included(tx_hash(RAW), Height(7), 9, "", 0, 0)
+
+
+def test_a_bundle_that_does_not_carry_it_is_refused() -> None:
+    said = {"hash": "AB", "height": "7", "tx": b64(RAW), "tx_result": {}}
+
+    with pytest.raises(NotProved):
+        use(found_in([said]), find)
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_what_is_in_no_bundle_either_is_not_found(nothing: list[Json] | None) -> None:
+    assert use(found_in(nothing), find) is None
 
 
 def test_wait_for_inclusion_ends_at_the_deadline() -> None:
     with pytest.raises(NotIncluded, match="after 5 s"):
-        use(Server(lambda host, question: failed("tx (AB) not found")), wait)
+        use(found_in(None), wait)
 
 
 def test_answer_about_another_transaction_is_malformed() -> None:
