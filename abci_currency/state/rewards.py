@@ -210,8 +210,8 @@ def due(delegation: stake.Delegation, earned: ValidatorRewards) -> Amount:
 def claim(draft: Draft, delegator: AccountId, operator: AccountId) -> Amount:
     """Pay a delegator what it earned with a validator, and return that; 0 without a delegation.
 
-    It has to come before the delegator's shares change; who has none yet begins at the
-    validator's present per_share, `settle(…).per_share`.
+    Less than a base unit waits for more, unless its shares change: before that comes a claim, and
+    changed shares begin at the validator's present per_share, `settle(…).per_share`.
     """
     validator = stake.validator(draft, operator)
     held = stake.delegation(draft, delegator, operator)
@@ -219,10 +219,10 @@ def claim(draft: Draft, delegator: AccountId, operator: AccountId) -> Amount:
         return _NOTHING
     earned = settle(draft, operator, validator)
     amount = due(held, earned)
-    if earned.per_share != held.paid_per_share:
+    if amount:
         after = replace(held, paid_per_share=earned.per_share)
-        draft.put(keys.delegation(delegator, operator), stake.DELEGATION.encode(after))
-    _pay(draft, delegator, amount)
+        stake.save_delegation(draft, delegator, operator, after)
+        _pay(draft, delegator, amount)
     return amount
 
 
@@ -241,5 +241,4 @@ def claim_commission(draft: Draft, operator: AccountId) -> Amount:
 
 
 def _pay(draft: Draft, earner: AccountId, amount: Amount) -> None:
-    if amount:
-        pools.move(draft, pools.REWARDS, paid_to(draft, earner), amount)
+    pools.move(draft, pools.REWARDS, paid_to(draft, earner), amount)

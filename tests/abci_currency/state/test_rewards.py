@@ -121,6 +121,17 @@ def test_commission_below_a_base_unit_waits_for_more() -> None:
     assert (first, rewards.claim_commission(draft, ALICE.id)) == (1, 1)
 
 
+def test_rewards_below_a_base_unit_wait_for_more() -> None:
+    draft = staked(ONE)
+    delegate(draft, BOB.id, ALICE.id, ONE)
+
+    pay_fees(draft, 1)
+    first = rewards.claim(draft, BOB.id, ALICE.id)
+    pay_fees(draft, 1)
+
+    assert (first, rewards.claim(draft, BOB.id, ALICE.id)) == (0, 1)
+
+
 def test_commission_outlives_its_validator() -> None:
     draft = staked(ONE, rate_bp=1_000)
     pay_fees(draft, 100)
