@@ -1,19 +1,20 @@
 """What ends with time: unbondings are paid out, redelegated shares are free.
 
-A block ends at most MOST_A_BLOCK of them, the soonest first; the rest waits for the next. Nothing
-is written where none is due. The hook belongs behind those that slash, so that what a block's
+A block ends at most MOST_A_BLOCK of them, the soonest first; the rest waits for the next. Who finds
+the queue filled by others' dust need not wait: `settle_unbonding` pays out what is due. Nothing is
+written where none is due. The hook belongs behind those that slash, so that what a block's
 evidence takes is taken off what is due in the same block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final, cast
 
 from abci_currency import keys
 from abci_currency.state import leaving, rewards
+from abci_currency.state.leaving import RedelegationEnded, UnbondingEnded
 from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation
 from dchat.kernel import codec
 from dchat.kernel.ids import AccountId, Amount, EpochMs
@@ -21,26 +22,6 @@ from dchat.kernel.machine import BlockContext, Event
 from dchat.kernel.store import Draft, State
 
 MOST_A_BLOCK: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class UnbondingEnded(Event):
-    """Stake came back to its owner, without what slashes took off it."""
-
-    delegator: AccountId
-    operator: AccountId
-    tokens: Amount
-    slashed: Amount
-
-
-@dataclass(frozen=True, slots=True)
-class RedelegationEnded(Event):
-    """Redelegated shares answer for their source no longer; slashes took tokens off them."""
-
-    delegator: AccountId
-    target: AccountId
-    source: AccountId
-    slashed: Amount
 
 
 def mature(draft: Draft, context: BlockContext) -> tuple[Event, ...]:

@@ -54,6 +54,32 @@ class StillLiable(TxRejected):
         self.need = need
 
 
+class UnbondingNotDue(TxRejected):
+    """Nothing that the account took back from this validator is due."""
+
+    code = 128
+
+
+@dataclass(frozen=True, slots=True)
+class UnbondingEnded(Event):
+    """Stake came back to its owner, without what slashes took off it."""
+
+    delegator: AccountId
+    operator: AccountId
+    tokens: Amount
+    slashed: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class RedelegationEnded(Event):
+    """Redelegated shares answer for their source no longer; slashes took tokens off them."""
+
+    delegator: AccountId
+    target: AccountId
+    source: AccountId
+    slashed: Amount
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Shares that leave together, and the redelegation they answer for, if there is one."""
@@ -223,6 +249,30 @@ def end_unbonding(
     _burn(draft, pools.UNBONDING, Amount(entry.tokens - left))
     pools.move(draft, pools.UNBONDING, delegator, vesting.returned(draft, delegator, left))
     return left
+
+
+def settle(draft: Draft, ctx: TxContext, operator: AccountId) -> tuple[Event, ...]:
+    """Give back the sender's unbondings with a validator that are due, before the queue does.
+
+    Raises: UnbondingNotDue if there is none.
+    """
+    slots = range(params.STAKING.load(draft).max_unbondings)
+    entries = [keys.unbonding(ctx.sender, operator, number) for number in slots]
+    told = [_settle(draft, ctx, operator, key) for key in entries]
+    if not any(told):
+        raise UnbondingNotDue("no stake of the sender is due there")
+    return tuple([event for event in told if event])
+
+
+def _settle(draft: Draft, ctx: TxContext, operator: AccountId, key: bytes) -> UnbondingEnded | None:
+    found = draft.get(key)
+    entry = None if found is None else UNBONDING.decode_own(found)
+    if entry is None or entry.due > ctx.block_time_ms:
+        return None
+    draft.delete(key)
+    draft.delete(keys.maturing(entry.due, key))
+    left = end_unbonding(draft, ctx.sender, operator, entry, ctx.height)
+    return UnbondingEnded(ctx.sender, operator, left, Amount(entry.tokens - left))
 
 
 def end_redelegation(

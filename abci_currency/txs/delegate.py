@@ -1,4 +1,4 @@
-"""Delegation: the families that stake with a validator, take stake back, and move it to another."""
+"""Delegation: families that stake with a validator, take stake back, and move it to another."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ class Redelegate:
 
 
 @dataclass(frozen=True, slots=True)
+class SettleUnbonding:
+    """Pay out what the sender took back from a validator and is due, without waiting in line."""
+
+    operator: AccountId
+
+
+@dataclass(frozen=True, slots=True)
 class Delegated(Event):
     """An account staked with a validator."""
 
@@ -89,6 +96,10 @@ def check_redelegate(tx: Redelegate) -> None:
         raise SameValidator("the stake is with this validator already")
 
 
+def check_settle(tx: SettleUnbonding) -> None:
+    """Accept every order: all rules need the state."""
+
+
 def delegate(draft: Draft, tx: Delegate, ctx: TxContext) -> tuple[Event, ...]:
     """Bond the sender's tokens. Raises: what `staking.bond` does."""
     rewards.accrue(draft, ctx.block_time_ms)
@@ -112,6 +123,11 @@ def redelegate(draft: Draft, tx: Redelegate, ctx: TxContext) -> tuple[Event, ...
     tokens = leaving.redelegate(draft, ctx, tx.source, tx.target, shares)
     moved = Redelegated(ctx.sender, tx.source, tx.target, tokens)
     return (moved, *leaving.jail_if_short(draft, tx.source, ctx))
+
+
+def settle(draft: Draft, tx: SettleUnbonding, ctx: TxContext) -> tuple[Event, ...]:
+    """Pay out what is due. Raises: UnbondingNotDue."""
+    return leaving.settle(draft, ctx, tx.operator)
 
 
 def _shares(draft: Draft, delegator: AccountId, operator: AccountId, amount: Amount) -> int:
@@ -144,4 +160,12 @@ REDELEGATE: Final = Family(
     check=check_redelegate,
     apply=redelegate,
 )
-FAMILIES: Final = (DELEGATE, UNDELEGATE, REDELEGATE)
+SETTLE: Final = Family(
+    type=17,
+    name="settle_unbonding",
+    shape=codec.Record(SettleUnbonding, operator=ACCOUNT_ID),
+    cost=Cost(300),
+    check=check_settle,
+    apply=settle,
+)
+FAMILIES: Final = (DELEGATE, UNDELEGATE, REDELEGATE, SETTLE)

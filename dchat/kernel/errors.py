@@ -331,6 +331,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         125: Refusal("WorthlessShares", "choose another validator"),
         126: Refusal("RotationTooSoon", "wait until the time named"),
         127: Refusal("RotationFeeTooLow", "allow at least the fee named to be burned"),
+        128: Refusal("UnbondingNotDue", "wait until it is due; see dchat query unbondings"),
         130: Refusal("NotJailed", "nothing to do: the validator may vote"),
         131: Refusal("StillJailed", "wait until the time named and send it again"),
         132: Refusal("NeverUnjailed", "take the stake back; a new validator needs a new operator"),

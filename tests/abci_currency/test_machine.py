@@ -14,6 +14,7 @@ NAMES = {
     "undelegate": 13,
     "redelegate": 14,
     "rotate_consensus_key": 15,
+    "settle_unbonding": 17,
     "unjail": 20,
     "withdraw_rewards": 25,
     "withdraw_commission": 26,

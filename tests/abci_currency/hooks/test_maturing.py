@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from abci_currency import keys
 from abci_currency.hooks import maturing
-from abci_currency.hooks.maturing import MOST_A_BLOCK, RedelegationEnded, UnbondingEnded
+from abci_currency.hooks.maturing import MOST_A_BLOCK
 from abci_currency.state import leaving, pools, stake, staking
+from abci_currency.state.leaving import RedelegationEnded, UnbondingEnded
 from dchat.kernel.accounts import account_id, load
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height

@@ -4,11 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from abci_currency import params
-from abci_currency.hooks.maturing import RedelegationEnded, UnbondingEnded
+from abci_currency import keys, params
+from abci_currency.hooks.maturing import MOST_A_BLOCK
 from abci_currency.params import Rewards
-from abci_currency.state import pools, rewards, slashing, staking
-from abci_currency.state.leaving import StillLiable, TooManyEntries
+from abci_currency.state import leaving, pools, rewards, slashing, staking
+from abci_currency.state.leaving import (
+    RedelegationEnded,
+    StillLiable,
+    TooManyEntries,
+    UnbondingEnded,
+    UnbondingNotDue,
+)
 from abci_currency.state.slashing import Charge, Fault, Jailed
 from abci_currency.state.staking import (
     InsufficientStake,
@@ -19,16 +25,19 @@ from abci_currency.state.staking import (
 from abci_currency.txs.delegate import (
     DELEGATE,
     REDELEGATE,
+    SETTLE,
     UNDELEGATE,
     Delegate,
     Delegated,
     Redelegate,
     Redelegated,
     SameValidator,
+    SettleUnbonding,
     Undelegate,
     Undelegated,
 )
 from dchat.kernel import supply
+from dchat.kernel.accounts import account_id, load
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
 from dchat.kernel.errors import InsufficientFunds, ZeroAmount
@@ -45,6 +54,7 @@ from tests.fakes.stake import (
     STAKE,
     UNBONDING_MS,
     Chain,
+    as_,
     begun,
     block_at,
     voter,
@@ -302,9 +312,61 @@ def test_at_most_max_unbondings_redelegations_are_under_way() -> None:
     assert chain.order(CAROL, moving(ALICE, BOB, 1)).code == TooManyEntries.code
 
 
+def settling(operator: Person) -> tuple[Raw, ...]:
+    return SETTLE.body(SettleUnbonding(operator.id))
+
+
+def crowded() -> Chain:
+    """A chain on which so many others' dust is due before carol's stake that it has to wait."""
+    chain = Chain(ALL)
+    draft = Draft(chain.state)
+    staking.bond(draft, CAROL.id, ALICE.id, Amount(5 * UNIT), CAROL.id)
+    for number in range(MOST_A_BLOCK):
+        who = account_id(number.to_bytes(32, "big"))
+        staking.bond(draft, who, ALICE.id, Amount(1), BOB.id)
+        leaving.unbond(draft, replace(as_(CAROL, 1), sender=who), ALICE.id, 1)
+    leaving.unbond(draft, as_(CAROL, 2), ALICE.id, 3 * UNIT)
+    chain.state = chain.state.after(draft.writes())
+    chain.block(after_ms=UNBONDING_MS + 2_000)
+    return chain
+
+
+def test_nobody_has_to_wait_for_the_dust_of_others() -> None:
+    chain = crowded()
+    assert chain.balance(CAROL.id) == FUNDS - 5 * UNIT
+
+    draft = Draft(chain.state)
+    told = SETTLE.apply(draft, SettleUnbonding(ALICE.id), as_(CAROL, UNBONDING_MS))
+
+    assert told == (UnbondingEnded(CAROL.id, ALICE.id, Amount(3 * UNIT), Amount(0)),)
+    assert load(draft, CAROL.id).balance == FUNDS - 2 * UNIT
+    assert list(draft.scan(keys.MATURING)) == []
+
+
+def test_what_is_not_due_is_not_settled() -> None:
+    chain = started(delegating(ALICE, 5 * UNIT), undelegating(ALICE, UNIT))
+
+    outcome = chain.order(CAROL, settling(ALICE), after_ms=UNBONDING_MS - 1)
+
+    assert (outcome.code, chain.balance(pools.UNBONDING)) == (UnbondingNotDue.code, UNIT)
+
+
+def test_a_settled_unbonding_bears_its_slashes() -> None:
+    chain = started(delegating(ALICE, 10 * UNIT), undelegating(ALICE, 10 * UNIT))
+    chain.block()
+    slash(chain, ALICE, 1000, offence=1)
+    draft = Draft(chain.state)
+
+    told = leaving.settle(draft, as_(CAROL, UNBONDING_MS), ALICE.id)
+
+    assert told == (UnbondingEnded(CAROL.id, ALICE.id, Amount(9 * UNIT), Amount(UNIT)),)
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
+        (settling(ALICE), UnbondingNotDue.code),
+        (settling(CAROL), UnbondingNotDue.code),
         (delegating(ALICE, 0), ZeroAmount.code),
         (delegating(CAROL, 5), UnknownValidator.code),
         (delegating(ALICE, FUNDS), InsufficientFunds.code),
