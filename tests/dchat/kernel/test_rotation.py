@@ -11,7 +11,7 @@ from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import accounts, codec, rotation, signing, tx
+from dchat.kernel import accounts, bundle, codec, rotation, signing, tx
 from dchat.kernel.errors import (
     BadKeyProof,
     KeyChanging,
@@ -243,6 +243,18 @@ def test_a_proposal_leaves_out_what_stands_behind_a_rotation(seed: bytes) -> Non
     chosen = Pool(CURRENCY).propose(state, [rotates, pay(seed, 1)], 10**6, at_height())
 
     assert chosen == (rotates,)
+
+
+@pytest.mark.parametrize("seed", [ALICE.seed, NEXT], ids=["old key", "new key"])
+def test_a_bundle_has_nothing_behind_a_rotation(seed: bytes) -> None:
+    state, rotates = start(CURRENCY), send(CURRENCY, order(NEXT))
+    both = bundle.build([rotates, pay(seed, 1)])
+
+    code = check(Pool(CURRENCY), state, both)
+    chosen = Pool(CURRENCY).propose(state, [both], 10**6, at_height())
+
+    assert code == KeyChanging.code
+    assert [list(bundle.carried(raw)) for raw in chosen] == [[rotates]]
 
 
 @pytest.mark.parametrize(
