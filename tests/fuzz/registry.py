@@ -11,6 +11,7 @@ from tests.fuzz.target import Target
 PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "codec": ("codec", "TARGET"),
     "envelope": ("envelope", "TARGET"),
+    "bundle": ("bundle", "TARGET"),
     "proof": ("proof", "TARGET"),
     "header": ("header", "TARGET"),
     "frame": ("frame", "TARGET"),
