@@ -15,6 +15,7 @@ from abci_currency.state.rewards import LEAST_ACTIVE, Totals
 from dchat.kernel import accounts, supply
 from dchat.kernel.codec import MAX_U64
 from dchat.kernel.ids import Amount, EpochMs
+from dchat.kernel.machine import Block, run_block
 from dchat.kernel.store import Draft
 from tests.fakes.memory import MemoryState, at_height, opened, run
 
@@ -33,8 +34,10 @@ def taken(draft: Draft, amount: int) -> tuple[int, int, int]:
     """Return what was burned, what the treasury got, and what the stakers."""
     supply.issue(draft, Amount(amount))
     fees.take(draft, Amount(amount), CONTEXT)
-    held = [accounts.load(draft, pool).balance for pool in (pools.TREASURY, pools.REWARDS)]
-    return supply.load(draft).burned, *held
+    treasury, stakers = (
+        accounts.load(draft, pool).balance for pool in (pools.TREASURY, pools.REWARDS)
+    )
+    return supply.load(draft).burned, treasury, stakers
 
 
 def test_fees_are_split_among_fire_treasury_and_stakers() -> None:
@@ -93,3 +96,18 @@ def test_a_block_in_which_nobody_pays_writes_nothing() -> None:
     state = opened(MACHINE, alice=1)
 
     assert run(MACHINE, state, b"junk").writes == {}
+
+
+def test_an_empty_block_writes_nothing_even_when_emission_is_due() -> None:
+    begun = opened(MACHINE, alice=1)
+    draft = Draft(begun)
+    rules = replace(
+        params.REWARDS.default, epoch_emission=Amount(1_000), max_emission=Amount(MAX_U64 // 4)
+    )
+    params.REWARDS.save(draft, rules)
+    rewards.begin(draft, NOW)
+    later = replace(CONTEXT, block_time_ms=EpochMs(NOW + 30 * DAY_MS))
+
+    result = run_block(MACHINE, begun.after(draft.writes()), Block(later, ()), {})
+
+    assert result.writes == {}
