@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from abci_currency.machine import MACHINE
+from abci_currency import params
 from abci_currency.params import DAY_MS
 from abci_currency.state import escrows, relays
 from abci_currency.state.escrows import Escrow, EscrowId, IssuerBond, TokenKey
@@ -19,10 +19,11 @@ from abci_currency.txs.issuer import (
     TopUpIssuerBond,
 )
 from abci_currency.txs.relay import EditRelay, SettleRelay, TopUpRelay, UnbondRelay
-from dchat.kernel import signing
+from dchat.kernel import accounts, signing, supply
+from dchat.kernel import params as kernel
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, signed
+from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, signed
 from tests.fakes.postage import ADDRESSES, PEER, STAKE, START, peer_of, registration
 
 KEY = peer_of(PEER)
@@ -30,22 +31,31 @@ GONE = b"g" * 32
 """The seed of a relay whose time is up."""
 CHEQUES = signing.public_key(b"q" * 32)
 ONE = Amount(1_000_000)
+FUNDS = Amount(10**10)
 OLD = EscrowId(CAROL.id, 1)
 EPOCH = START // (7 * DAY_MS)
 ELSEWHERE = ("/dns/relay.example.org/tcp/7070", "/ip6/2001:db8::1/tcp/7070")
 
 
 def start() -> MemoryState:
-    """Return a state in which carol's relay has left, and her escrow and bond have closed."""
-    state = opened(MACHINE, alice=10**10, bob=10**10, carol=10**10)
-    draft, past = Draft(state), EpochMs(START - 1)
+    """Return a state in which carol's relay has left, and her escrow and bond have closed.
+
+    It has no stake and no parameters but these, so that nothing else can change the vectors.
+    """
+    draft, past = Draft(MemoryState()), EpochMs(START - 1)
+    kernel.save(draft, kernel.DEFAULT)
+    params.RELAYS.save(draft, params.RELAYS.default)
+    supply.issue(draft, Amount(3 * FUNDS))
+    accounts.credit(draft, ALICE.id, FUNDS)
+    accounts.credit(draft, BOB.id, FUNDS)
+    accounts.credit(draft, CAROL.id, FUNDS)
     left = Relay(CAROL.id, ADDRESSES, Amount(0), Height(1), leaves_at=past)
     relays.add_stake(draft, peer_of(GONE), left, STAKE)
     closed = Escrow(peer_of(GONE), CAROL.id, CHEQUES, Amount(0), Amount(7), past)
     escrows.fill(draft, OLD, closed, ONE)
     keys = (TokenKey(EPOCH - 5, 3, past, b"h" * 32),)
     escrows.fill_bond(draft, CAROL.id, IssuerBond(Amount(0), past, keys), ONE)
-    return state.after(draft.writes())
+    return MemoryState().after(draft.writes())
 
 
 def orders() -> list[bytes]:
