@@ -55,6 +55,8 @@ APP_VERSION: Final = 1
 
 PROCESSORS_A_THREAD: Final = 2
 INT64_MAX: Final = 2**63 - 1
+LAST_SECOND: Final = 253_402_300_799
+"""Of the year 9999, the last that a protobuf Timestamp may name."""
 _Told = pb.ExecTxResult | pb.ResponseFinalizeBlock
 _NO_WRITES: Final[Mapping[bytes, bytes | None]] = {}
 
@@ -156,9 +158,7 @@ class Node:
 
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
         """The longest run of the offered transactions that every correct node accepts."""
-        txs = self._pool.propose(
-            self._state, request.txs, request.max_tx_bytes, self._context
-        )
+        txs = self._pool.propose(self._state, request.txs, request.max_tx_bytes, self._context)
         return pb.ResponsePrepareProposal(txs=txs)
 
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
@@ -334,6 +334,8 @@ def _vote(vote: pb.VoteInfo) -> Vote:
 
 
 def _misbehaviour(found: pb.Misbehavior) -> Misbehaviour:
+    if found.type not in set(Offence):
+        raise InvariantBroken(f"evidence of a kind that CometBFT v0.40 has not: {found.type}")
     return Misbehaviour(
         Offence(found.type),
         found.validator.address,
@@ -391,4 +393,7 @@ def _shown(value: object) -> str:
 
 
 def _epoch_ms(time: Timestamp) -> EpochMs:
+    """Milliseconds since 1970. Raises: InvariantBroken for a time that protobuf does not know."""
+    if not 0 <= time.seconds <= LAST_SECOND:
+        raise InvariantBroken(f"a block {time.seconds} s from 1970")
     return EpochMs(time.seconds * 1000 + time.nanos // 1_000_000)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -349,6 +350,19 @@ def test_the_machine_is_told_height_time_proposer_and_chain_of_a_block(storage: 
     consensus.block()
 
     assert told == [BlockContext(CHAIN, Height(1), EpochMs(1_700_000_001_005), b"\x09" * 20)]
+
+
+@pytest.mark.parametrize("seconds", [-1, 253_402_300_800])
+def test_a_block_of_a_time_that_is_none_stops_the_node(chain: Consensus, seconds: int) -> None:
+    with pytest.raises(InvariantBroken, match="from 1970"):
+        chain.app.finalize_block(pb.RequestFinalizeBlock(height=2, time=Timestamp(seconds=seconds)))
+
+
+def test_evidence_of_an_unknown_kind_stops_the_node(chain: Consensus) -> None:
+    evidence = pb.Misbehavior(type=pb.UNKNOWN)
+
+    with pytest.raises(InvariantBroken, match="evidence of a kind"):
+        chain.app.finalize_block(pb.RequestFinalizeBlock(height=2, misbehavior=[evidence]))
 
 
 def test_a_block_before_genesis_stops_the_node(storage: Storage) -> None:
