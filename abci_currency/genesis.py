@@ -25,6 +25,7 @@ from abci_currency.params import BASIS_POINTS, Relays, Rewards, Slashing, Stakin
 from abci_currency.state import pools, rewards, staking, vesting
 from abci_currency.state.staking import Commission, Delegation
 from abci_currency.state.vesting import Vesting
+from abci_currency.txs.validator import check_moniker
 from dchat.kernel import accounts, codec, signing, supply
 from dchat.kernel import genesis as kernel
 from dchat.kernel.accounts import ACCOUNT_ID, show_account
@@ -222,6 +223,7 @@ def check_founder(founder: Founder, rules: Staking) -> None:
     name, terms = f"validator {show_account(founder.operator)}", founder.terms
     if len(founder.moniker.encode()) > staking.MAX_MONIKER_BYTES:
         raise CodecError(f"{name}: its moniker is over {staking.MAX_MONIKER_BYTES} bytes")
+    _check_moniker(founder.moniker, name)
     if not signing.is_strong(founder.consensus_key):
         raise CodecError(f"{name}: its consensus key is not a safe Ed25519 key")
     if not terms.rate_bp <= terms.max_rate_bp <= BASIS_POINTS:
@@ -233,9 +235,18 @@ def check_founder(founder: Founder, rules: Staking) -> None:
             f"{name}: commission may change by {terms.max_change_bp} basis points a day, "
             f"its maximum is {terms.max_rate_bp}"
         )
+    if founder.min_self_delegation == 0:
+        raise CodecError(f"{name}: it promises to keep nothing of its own staked")
     least = max(rules.min_validator_stake, founder.min_self_delegation)
     if founder.stake < least:
         raise CodecError(f"{name}: stake of {founder.stake} is below the minimum of {least}")
+
+
+def _check_moniker(moniker: str, name: str) -> None:
+    try:
+        check_moniker(moniker)
+    except TxRejected as fault:
+        raise CodecError(f"{name}: its moniker is {fault}") from None
 
 
 def _check_bonds(beginning: Beginning) -> None:

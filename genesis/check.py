@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from abci_currency import genesis as currency
-from abci_currency.genesis import Beginning
+from abci_currency.genesis import Beginning, Rules
 from dchat.kernel import genesis, signing
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.headers import Validator, validator_set, validators_hash
@@ -49,8 +49,8 @@ class Summary:
     delegations: int
     vesting: int
     treasury: int
-    min_validator_stake: int | None
-    """What a new validator bonds at least; None on the chat chain."""
+    rules: Rules | None
+    """The parameters of the economy; None on the chat chain."""
     max_block_bytes: int
     max_block_cost: int
 
@@ -90,7 +90,7 @@ def _check(fields: Fields, sha256: bytes) -> Summary:
         delegations=len(economy.bonds) if economy else 0,
         vesting=vesting,
         treasury=treasury,
-        min_validator_stake=economy.rules.staking.min_validator_stake if economy else None,
+        rules=economy.rules if economy else None,
         max_block_bytes=state.params.max_block_bytes,
         max_block_cost=state.params.max_block_cost,
     )

@@ -17,7 +17,7 @@ seeds = ["nodeid@seed.example.org:26656"]
 [staking]                                # as [slashing], [rewards], [relays]: economy.py
 
 [[validators]]                           # or one signed entry each: entry.py
-moniker = "first"
+moniker = "first"                        # to 64 bytes
 account = "dchat1…"                      # it has the stake in [[accounts]]
 stake = 1000000                          # DCHAT; each whole one is a unit of voting power
 commission = 0.05                        # these four may be left out
@@ -107,6 +107,7 @@ VALIDATOR: Final = frozenset(
     }
 )
 _NOTHING: Final = Amount(0)
+_LEAST: Final = Amount(1)
 _TERMS: Final = Terms()
 _RULES: Final = Rules()
 
@@ -128,7 +129,7 @@ class ValidatorEntry:
     chat_key: bytes
     currency_key: bytes
     terms: Terms = _TERMS
-    min_self_delegation: Amount = _NOTHING
+    min_self_delegation: Amount = _LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +336,7 @@ def _validator(fields: Fields, where: str) -> ValidatorEntry:
     known(fields, VALIDATOR, where)
     most = either(fields, "max_commission", basis_points, where, default=BASIS_POINTS)
     return ValidatorEntry(
-        moniker=either(fields, "moniker", text, where, default=""),
+        moniker=get(fields, "moniker", text, where),
         account=get(fields, "account", account, where),
         stake=get(fields, "stake", amount, where),
         chat_key=get(fields, "chat_key", key, where),
@@ -345,7 +346,7 @@ def _validator(fields: Fields, where: str) -> ValidatorEntry:
             most,
             either(fields, "max_commission_change", basis_points, where, default=most),
         ),
-        min_self_delegation=either(fields, "min_self_delegation", amount, where, default=_NOTHING),
+        min_self_delegation=either(fields, "min_self_delegation", amount, where, default=_LEAST),
     )
 
 

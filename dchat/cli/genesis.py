@@ -87,7 +87,7 @@ def add_validator(  # noqa: PLR0913 -- Typer: one parameter per option
     ] = None,
     min_self_delegation: Annotated[
         str, typer.Option(help="DCHAT of its own that it keeps staked, or is jailed.")
-    ] = "0",
+    ] = "1udchat",
     as_json: Json = False,
 ) -> None:
     """Write a validator's entry for a new network, signed by its account and both consensus keys.
@@ -146,14 +146,14 @@ def keys(
 
 def _economy(found: Summary) -> dict[str, Value]:
     """Return what only the currency chain's file holds."""
-    if found.min_validator_stake is None:
+    if found.rules is None:
         return {}
     return {
         "staked_base_units": found.staked,
         "delegations": found.delegations,
         "vesting_base_units": found.vesting,
         "treasury_base_units": found.treasury,
-        "min_validator_stake": tokens(found.min_validator_stake),
+        "min_validator_stake": tokens(found.rules.staking.min_validator_stake),
     }
 
 

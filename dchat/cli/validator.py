@@ -48,7 +48,8 @@ def validator(  # noqa: PLR0913 -- one parameter per flag
     ] = None,
     moniker: Annotated[str | None, typer.Option(help="Name that other operators see.")] = None,
     stake: Annotated[
-        int | None, typer.Option(help="Not in this release: genesis decides who validates.")
+        int | None,
+        typer.Option(help="DCHAT to stake, once, to validate the currency chain if it does not."),
     ] = None,
     health_address: Annotated[
         str | None, typer.Option(help="HOST:PORT of /health, /ready and /status.")

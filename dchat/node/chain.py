@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from dchat.kernel import accounts, codec, params, signing, tx
 from dchat.kernel.errors import REFUSALS, OperatorError
-from dchat.kernel.ids import AccountId, Amount, Cost, Height, Nonce
+from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, Height, Nonce
 from dchat.kernel.machine import Family, cost_of
 from dchat.kernel.queries import LISTING, PAGE, Listing, Page, QueryCode, check_page
 from dchat.kernel.tx import Envelope
@@ -77,6 +77,25 @@ def order_of(identity: Identity, family: Family[T], fields: T) -> Order:
     return Order(body, family.price(body[1:]), seed, account)
 
 
+def signed(
+    order: Order, chain_id: ChainId, nonce: Nonce, rules: params.Params, height: Height
+) -> bytes:
+    """Return the transaction that carries out order for the least fee, soon after height."""
+    draft = Envelope(
+        chain_id=chain_id,
+        sender=order.sender,
+        public_key=order.public_key,
+        nonce=nonce,
+        fee=Amount(_WIDEST),
+        cost_limit=Cost(_WIDEST),
+        valid_until_height=Height(height + min(VALID_BLOCKS, rules.max_validity_blocks - 1)),
+        body=order.body,
+    )
+    cost = cost_of(len(tx.build(draft, order.seed)), order.cost)
+    priced = replace(draft, cost_limit=cost, fee=params.least_fee(rules, cost))
+    return tx.build(priced, order.seed)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenChain:
     """A chain in use; made by `open_chain`."""
@@ -92,21 +111,8 @@ class OpenChain:
         """
         proved = await self.reader.read(params.KEY)
         rules = params.SHAPE.decode(proved.value) if proved.value else params.DEFAULT
-        draft = Envelope(
-            chain_id=self.entry.chain_id,
-            sender=order.sender,
-            public_key=order.public_key,
-            nonce=await self.next_nonce(order.sender) if nonce is None else nonce,
-            fee=Amount(_WIDEST),
-            cost_limit=Cost(_WIDEST),
-            valid_until_height=Height(
-                proved.block.height + min(VALID_BLOCKS, rules.max_validity_blocks - 1)
-            ),
-            body=order.body,
-        )
-        cost = cost_of(len(tx.build(draft, order.seed)), order.cost)
-        priced = replace(draft, cost_limit=cost, fee=params.least_fee(rules, cost))
-        return tx.build(priced, order.seed)
+        due = await self.next_nonce(order.sender) if nonce is None else nonce
+        return signed(order, self.entry.chain_id, due, rules, proved.block.height)
 
     async def submit(self, raw: bytes) -> Submitted:
         """Hand a signed transaction to a node's pool.

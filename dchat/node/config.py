@@ -8,6 +8,7 @@ the guide that has no effect in this release is an error too, unless it says wha
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ from dchat.node.sources import ANYTHING, NEVER, BadConfig, Value
 
 MAX_BOOTSTRAP: Final = 64
 MAX_SHOWN: Final = 60
+_FRACTION: Final = re.compile(r"[01](\.[0-9]{1,4})?", re.ASCII)
+MOST_TOKENS: Final = (2**64 - 1) // 10**6
+"""There cannot be more whole DCHAT."""
 
 
 def _address(value: object) -> object:
@@ -68,6 +72,11 @@ def _level(value: object) -> object:
     return value
 
 
+def _fraction(value: object) -> object:
+    """Accept a variable's text as the number it spells."""
+    return float(value) if isinstance(value, str) and _FRACTION.fullmatch(value) else value
+
+
 FilePath = Annotated[Path, BeforeValidator(_path)]
 AddressField = Annotated[Address, BeforeValidator(_address)]
 Multiaddr = Annotated[str, BeforeValidator(_multiaddr)]
@@ -75,6 +84,7 @@ Level = Annotated[str, BeforeValidator(_level)]
 Seconds = Annotated[int, BeforeValidator(units.parse_seconds)]
 Milliseconds = Annotated[int, BeforeValidator(units.parse_milliseconds)]
 Bytes = Annotated[int, BeforeValidator(units.parse_bytes)]
+Fraction = Annotated[float, BeforeValidator(_fraction), Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Bootstrap = Annotated[
     tuple[Multiaddr, ...], Field(max_length=MAX_BOOTSTRAP), BeforeValidator(_list)
@@ -287,25 +297,48 @@ class Database(Table):
         return value
 
 
+class Staking(Table):
+    """[staking] of a validator: what it bonds, and what genesis says of stake."""
+
+    initial_stake: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
+    """DCHAT that the identity's account stakes to become a validator of the currency chain."""
+    min_self_delegation: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
+    """DCHAT of its own that it promises to keep staked, or is jailed; hardly any when absent."""
+    commission: Fraction = 0.05
+    """Share of its delegators' rewards that it keeps, when it becomes a validator."""
+    max_commission: Fraction = 0.2
+    """What that may ever become; fixed once it is a validator."""
+    max_commission_change: Fraction = 0.01
+    """How far it may move a day; fixed once it is a validator."""
+    unbonding_time: Annotated[Seconds, Field(ge=1)] | None = None
+    """Genesis decides it; a value here must agree with genesis or the node refuses to start."""
+
+
+class Slashing(Table):
+    """[slashing] of a validator: genesis decides it all, a value here must agree with genesis."""
+
+    downtime_jail_duration: Annotated[Seconds, Field(ge=0)] | None = None
+    """How long a validator is jailed that signed too few blocks."""
+    double_sign_jail_duration: Annotated[Seconds, Field(ge=0)] | None = None
+    """How long one is that signed twice."""
+    missed_blocks_window: Annotated[int, Field(ge=1)] | None = None
+    """Blocks of which enough must be signed."""
+    min_signed_per_window: Fraction | None = None
+    """Share of them that is enough."""
+
+
 class ValidatorConfig(Settings):
     """Everything `dchat validator` can be told."""
 
     validator: ValidatorNode
     network: ValidatorNetwork = ValidatorNetwork()
     consensus: Consensus = Consensus()
+    staking: Staking = Staking()
+    slashing: Slashing = Slashing()
     database: Database = Database()
     observability: Observability = Observability()
 
-    LATER: ClassVar[Mapping[str, object]] = {
-        **dict.fromkeys(("staking.initial_stake", "staking.min_self_delegation"), NEVER),
-        "staking.unbonding_time": NEVER,
-        **dict.fromkeys(
-            ("slashing.downtime_jail_duration", "slashing.missed_blocks_window"), NEVER
-        ),
-        **dict.fromkeys(("slashing.double_sign_jail_duration",), NEVER),
-        "slashing.min_signed_per_window": NEVER,
-        **LATER_EVERYWHERE,
-    }
+    LATER: ClassVar[Mapping[str, object]] = {**LATER_EVERYWHERE}
 
     @property
     def state_dir(self) -> Path:

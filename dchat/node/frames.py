@@ -9,8 +9,8 @@ from typing import Final
 
 from dchat.kernel.errors import RemoteProtocolError
 
-MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-"""Above any block (10 MiB of transactions) and any genesis that we build."""
+MAX_FRAME_BYTES: Final = 100 * 1024 * 1024
+"""Above any block, and a genesis of a million accounts and 100,000 delegations: 66 MiB."""
 
 MORE: Final = 0x80
 """Set in every byte of a varint but its last."""

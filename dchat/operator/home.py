@@ -118,10 +118,10 @@ def write(home: Path, node: Node, keys: Keys, genesis: bytes) -> None:
     check_genesis(home, genesis)
     _check_key(home, keys.consensus_key)
     _ensure_sign_state(home)
-    _replace(home / "config" / "node_key.json", _node_key(keys), 0o600)
-    _replace(home / "config" / "priv_validator_key.json", _validator_key(keys), 0o600)
-    _replace(home / "config" / "config.toml", as_toml(settings(node)).encode(), 0o600)
-    _replace(home / "config" / "genesis.json", genesis, 0o644)
+    replace_file(home / "config" / "node_key.json", _node_key(keys), 0o600)
+    replace_file(home / "config" / "priv_validator_key.json", _validator_key(keys), 0o600)
+    replace_file(home / "config" / "config.toml", as_toml(settings(node)).encode(), 0o600)
+    replace_file(home / "config" / "genesis.json", genesis, 0o644)
 
 
 def check_genesis(home: Path, genesis: bytes) -> None:
@@ -233,7 +233,7 @@ def _ensure_sign_state(home: Path) -> None:
         return
     if any(path.parent.glob("*.db")) or (path.parent / "cs.wal").exists():
         raise SignStateLost(f"{path} is missing beside existing chain data")
-    _replace(path, _json({"height": "0", "round": 0, "step": 0}), 0o600)
+    replace_file(path, _json({"height": "0", "round": 0, "step": 0}), 0o600)
 
 
 def _check_sign_state(path: Path) -> None:
@@ -279,7 +279,7 @@ def _json(content: object) -> bytes:
     return json.dumps(content, indent=2).encode() + b"\n"
 
 
-def _replace(path: Path, content: bytes, mode: int) -> None:
+def replace_file(path: Path, content: bytes, mode: int) -> None:
     """Put content at path in one step, so that a kill leaves the old file or the new one.
 
     Raises: OSError with the path, which a write on a full disk does not tell by itself.

@@ -15,7 +15,8 @@ from dchat.node.config import ValidatorConfig
 from dchat.node.files import read_bounded
 from dchat.node.identity import Identity
 from dchat.node.network import MAX_GENESIS_BYTES
-from dchat.operator import chains
+from dchat.operator import chains, terms
+from dchat.operator.bonding import Bonding
 from dchat.operator.chains import Chain
 from dchat.operator.home import Keys, check_genesis, read_genesis
 from genesis.check import Summary, check
@@ -78,6 +79,8 @@ class ValidatorPlan:
     settings: ValidatorConfig
     data_dir: Path
     chains: tuple[ChainPlan, ...]
+    bonding: Bonding | None = None
+    """What the node is to stake once it runs."""
 
 
 def plan(settings: ValidatorConfig) -> ValidatorPlan:
@@ -92,7 +95,18 @@ def plan(settings: ValidatorConfig) -> ValidatorPlan:
         _plan_chain(settings, chain, owner, found, given)
         for chain in chains.both(settings.validator.chain_id)
     ]
-    return ValidatorPlan(settings, settings.validator.data_dir, tuple(planned))
+    staked = _bonding(settings, owner, planned[0])
+    return ValidatorPlan(settings, settings.validator.data_dir, tuple(planned), staked)
+
+
+def _bonding(settings: ValidatorConfig, owner: Identity, currency: ChainPlan) -> Bonding | None:
+    """Return what is to be staked on the currency chain; its genesis is asked whether it may be."""
+    rules = currency.summary.rules
+    if rules is not None:
+        terms.check_rules(settings, rules)
+        if not currency.is_founder:
+            terms.check_stake(settings, rules)
+    return terms.bonding_of(settings, owner, currency.keys.consensus, currency.chain.chain_id)
 
 
 def keys_of(owner: Identity, name: chains.Name) -> Keys:

@@ -25,7 +25,8 @@ from dchat.node.address import Address
 from dchat.node.clock import Clock, SystemClock, monotonic_ms
 from dchat.node.config import Consensus, Database
 from dchat.node.http import Json, Probes, Readiness
-from dchat.operator import claim, cometbft, home, pulse, supervisor
+from dchat.operator import bonding, claim, cometbft, home, pulse, supervisor
+from dchat.operator.bonding import Bonding, Progress
 from dchat.operator.child import Child
 from dchat.operator.cometbft import Binary
 from dchat.operator.plan import RPC_ABOVE_P2P, ChainPlan, ValidatorPlan
@@ -69,6 +70,8 @@ class Tree:
     pulses: Mapping[str, Pulse]
     measures: pulse.Metrics
     clock: Clock
+    staked: Progress
+    """How far the node is with what it is to stake."""
 
 
 def rehearse(plan: ValidatorPlan, env: Mapping[str, str]) -> None:
@@ -107,7 +110,7 @@ def run(plan: ValidatorPlan, say: Callable[[str], None], clock: Clock | None = N
         pulses = {each.chain.name: _pulse(each, plan.settings.consensus) for each in plan.chains}
         registry = metrics.new_registry("validator")
         measures = pulse.declare(registry, pulses)
-        tree = Tree(plan, binary, sockets, pulses, measures, clock or SystemClock())
+        tree = Tree(plan, binary, sockets, pulses, measures, clock or SystemClock(), Progress())
         started = monotonic_ms()
         probes = Probes(
             ready=lambda: readiness(tree),
@@ -115,7 +118,7 @@ def run(plan: ValidatorPlan, say: Callable[[str], None], clock: Clock | None = N
             registry=registry,
             clock=tree.clock,
         )
-        trio.run(_main, tree, probes)
+        trio.run(_main, tree, probes, say)
 
 
 def _pulse(each: ChainPlan, times: Consensus) -> Pulse:
@@ -128,7 +131,7 @@ def patience_s(times: Consensus) -> float:
     return home.idle_s(times) + (times.timeout_commit + round_ms) / 1000 + SLACK_S
 
 
-async def _main(tree: Tree, probes: Probes) -> None:
+async def _main(tree: Tree, probes: Probes, say: Callable[[str], None]) -> None:
     observability = tree.plan.settings.observability
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
@@ -136,10 +139,17 @@ async def _main(tree: Tree, probes: Probes) -> None:
         for each in tree.plan.chains:
             watched = tree.pulses[each.chain.name]
             nursery.start_soon(pulse.watch, each.rpc_url, watched, tree.measures, tree.clock)
+        if tree.plan.bonding is not None:
+            nursery.start_soon(_stake, tree, tree.plan.bonding, say)
         async with supervisor.leash() as tether:
             groups = [await _prepare(tree, each) for each in tree.plan.chains]
             await supervisor.supervise(groups, tether, recorder(tree))
     logger.info("validator_stopped")
+
+
+async def _stake(tree: Tree, asked: Bonding, say: Callable[[str], None]) -> None:
+    currency = next(each for each in tree.plan.chains if each.chain.name == "currency")
+    await bonding.run(asked, currency.rpc_url, tree.pulses["currency"], tree.staked, say)
 
 
 async def _stop_on_signal(scope: trio.CancelScope) -> None:
@@ -281,20 +291,25 @@ def status(tree: Tree, uptime_s: int) -> dict[str, Json]:
     """Return what `/status` shows."""
     pulses = tree.pulses.values()
     shown: dict[str, Json] = {each.chain: pulse.show(each) for each in pulses}
+    staked: dict[str, Json] = {"stake": tree.staked.show()} if tree.plan.bonding else {}
     return {
         "uptime_s": uptime_s,
         "moniker": tree.plan.settings.validator.moniker,
         "cometbft": {"sha256": tree.binary.sha256, "pinned": tree.binary.pinned},
         "connected_peers": sum(each.peers for each in tree.pulses.values()),
         "warnings": [*pulse.warnings(pulses)],
+        **staked,
         "chains": shown,
-        "addresses": {each.chain.name: _addresses(each) for each in tree.plan.chains},
+        "addresses": {
+            each.chain.name: _addresses(each, tree.pulses[each.chain.name])
+            for each in tree.plan.chains
+        },
     }
 
 
-def _addresses(each: ChainPlan) -> dict[str, Json]:
+def _addresses(each: ChainPlan, pulse: Pulse) -> dict[str, Json]:
     return {
-        "role": "validator" if each.is_founder else "full node",
+        "role": "validator" if each.is_founder or pulse.power else "full node",
         "p2p": str(each.p2p),
         "rpc": str(each.rpc),
         "node_id": each.keys.node_id,

@@ -37,7 +37,7 @@ def tokens(whole: int) -> Amount:
 
 FOUNDERS = (
     Founder(ANN, KEYS[0], "ann", Terms(500, 2000, 100), tokens(50), tokens(300)),
-    Founder(BEN, KEYS[1], "ben", Terms(), Amount(0), tokens(100)),
+    Founder(BEN, KEYS[1], "ben", Terms(), Amount(1), tokens(100)),
 )
 LINEAR = Lock(CAT, tokens(40), True, NOW, EpochMs(NOW + 10), EpochMs(NOW + 100))
 CLIFF = Lock(DAN, tokens(2), False, NOW, EpochMs(NOW + 10), EpochMs(NOW + 10))
@@ -176,6 +176,9 @@ REFUSED = {
         founders(min_self_delegation=tokens(101)),
         "stake of 100000000 is below the minimum of 101000000",
     ),
+    "promise of nothing": (founders(min_self_delegation=Amount(0)), "promises to keep nothing"),
+    "no moniker": (founders(moniker=""), "its moniker is empty"),
+    "moniker that moves the cursor": (founders(moniker="a\x1b[2J"), "its moniker is empty, or"),
     "commission over its maximum": (
         founders(terms=Terms(600, 500, 100)),
         "commission of 600 basis points, its maximum 500",

@@ -80,7 +80,7 @@ def founded(chain: str, held: bytes, voter: ValidatorPower) -> bytes:
     least = min(stake, STAKING.default.min_validator_stake)
     rules = currency.Rules(staking=replace(STAKING.default, min_validator_stake=least))
     founder = currency.Founder(
-        FOUNDER.id, voter.public_key, "founder", currency.Terms(), Amount(0), stake
+        FOUNDER.id, voter.public_key, "founder", currency.Terms(), Amount(1), stake
     )
     return currency.SHAPE.encode(
         currency.Beginning(replace(begun, allocations=ordered), rules, (founder,))

@@ -73,7 +73,7 @@ def test_a_file_can_hold_every_setting(net: Network, dchat: Dchat) -> None:
 @pytest.mark.parametrize(
     ("more", "code", "error"),
     [
-        (("--stake", "1000000"), 2, "--stake: staking.initial_stake is not in this release"),
+        (("--stake", "0"), 2, "--stake: staking.initial_stake: input should be greater than"),
         (("--listen", "here"), 2, "--listen: network.listen_address: 'here' has no port"),
         (("--bootstrap", "v1:1"), 2, "is not /ip4/HOST/tcp/PORT"),
         (("--log-level", "loud"), 2, "must be one of error, warn, info, debug, trace"),

@@ -202,8 +202,11 @@ def test_a_relay_file_is_refused_with_key_and_reason(
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
-        ("[slashing]\nmissed_blocks_window = 10000\n", "is not in this release"),
-        ("[staking]\ninitial_stake = 1000000\n", "staking.initial_stake is not in this release"),
+        ("[slashing]\nmissed_blocks_window = 0\n", "slashing.missed_blocks_window: input should"),
+        ("[slashing]\nmin_signed_per_window = 1.5\n", "input should be less than or equal to 1"),
+        ("[staking]\ninitial_stake = 0\n", "staking.initial_stake: input should be greater"),
+        ("[staking]\ninitial_stake = 1.5\n", "staking.initial_stake: input should be a valid int"),
+        ('[staking]\ncommission = "5%"\n', "staking.commission: input should be a valid number"),
         ('[database]\nbackend = "mongodb"\n', "should be 'leveldb', 'rocksdb' or 'sqlite'"),
         ("[database]\ncache_size = 1\n", "database.cache_size: input should be greater"),
         (

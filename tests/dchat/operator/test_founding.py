@@ -14,7 +14,7 @@ from genesis import entry
 from genesis.entry import BadEntry
 from tests.genesis.test_build import SETTINGS
 
-WISH = Wish("first", Terms(500), Amount(0), Amount(UNIT))
+WISH = Wish("first", Terms(500), Amount(1), Amount(UNIT))
 
 
 def test_an_offer_is_signed_by_the_identitys_own_keys(tmp_path: Path) -> None:
@@ -32,4 +32,4 @@ def test_a_stake_below_the_networks_minimum_is_refused(tmp_path: Path) -> None:
     owner = identity.create(tmp_path / "id.json", "node")
 
     with pytest.raises(BadEntry, match="stake of 999999 is below the minimum of 1000000"):
-        offer_of(owner, SETTINGS, Wish("first", Terms(), Amount(0), Amount(UNIT - 1)))
+        offer_of(owner, SETTINGS, Wish("first", Terms(), Amount(1), Amount(UNIT - 1)))

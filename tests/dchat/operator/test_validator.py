@@ -14,6 +14,7 @@ from dchat.node.clock import SystemClock
 from dchat.node.config import Consensus, Database, ValidatorConfig
 from dchat.node.process import parse
 from dchat.operator import pulse, validator
+from dchat.operator.bonding import Progress
 from dchat.operator.cometbft import Binary
 from dchat.operator.plan import ValidatorPlan, keys_of, plan
 from dchat.operator.pulse import Pulse
@@ -41,7 +42,7 @@ def tree(planned: ValidatorPlan) -> Tree:
     pulses = {each.chain.name: Pulse(each.chain.name, "test") for each in planned.chains}
     measures = pulse.declare(CollectorRegistry(), pulses)
     binary = Binary(Path("/c"), "ab", pinned=True)
-    return Tree(planned, binary, Path("/run"), pulses, measures, SystemClock())
+    return Tree(planned, binary, Path("/run"), pulses, measures, SystemClock(), Progress())
 
 
 def shown_by(running: Tree) -> dict[str, object]:
