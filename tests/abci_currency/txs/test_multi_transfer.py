@@ -119,6 +119,13 @@ def test_a_refused_one_pays_nobody(raw: bytes, code: int) -> None:
     supply.check_invariant(after)
 
 
+def test_a_sum_beyond_64_bits_is_found_without_a_state() -> None:
+    outputs = (Output(BOB.id, Amount(MOST)), Output(CAROL.id, Amount(1)))
+
+    with pytest.raises(AmountTooLarge):
+        FAMILY.check(MultiTransfer(outputs))
+
+
 def test_more_than_256_outputs_are_no_transaction() -> None:
     raw = raw_body(*[(to, 1) for to in strangers(257)])
 
