@@ -30,6 +30,8 @@ MATURING: Final = codec.pack(("maturing", b"", b""))[:-4]
 AWAY: Final = codec.pack(("away",))
 EVIDENCE: Final = codec.pack(("evidence", 0, b""))[:-3]
 """What every key of `evidence` begins with."""
+SLASHES: Final = codec.pack(("slash", b"", 0, 0))[:-4]
+"""What every key of `slash` begins with."""
 RELAYS: Final = codec.pack(("relay", b""))[:-2]
 """What every key of `relay` begins with."""
 ESCROWS: Final = codec.pack(("escrow", b"", 0))[:-3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, TypeVar
 
 import typer
@@ -105,6 +105,13 @@ class Source:
     """Entries that were listed, None where it was no listing."""
     is_whole: bool = False
     """What was listed adds up to a total that is proved."""
+    known: dict[bytes, bytes | None] = field(default_factory=dict[bytes, bytes | None])
+    """What the chain's rules have read so far, see foresee.py."""
+
+    @property
+    def at(self) -> Height:
+        """The block whose state this is; 0 where a node has not said it yet."""
+        return Height(self.block.height - 1) if self.block else self.height
 
     async def value(self, key: bytes) -> bytes | None:
         """Return the value at key, None where there is none. Raises: as ChainReader.read()."""

@@ -6,9 +6,10 @@ its proof, and they run again, until they have all they need; what they write go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Never, TypeVar
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 from dchat.cli.asking import Source
 from dchat.kernel.errors import LocalProtocolError
@@ -18,6 +19,7 @@ from dchat.kernel.store import Draft
 MAX_READS: Final = 10_000
 MS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
+NOWHERE: Final[Mapping[bytes, Sequence[bytes]]] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class _Read:
     """A state of which only some keys are known."""
 
     known: dict[bytes, bytes | None]
+    spaces: Mapping[bytes, Sequence[bytes]]
 
     def get(self, key: bytes) -> bytes | None:
         if key not in self.known:
@@ -40,22 +43,26 @@ class _Read:
         return self.known[key]
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return _no_scan(prefix)
+        if prefix not in self.spaces:
+            raise LocalProtocolError(f"that nothing else begins with {prefix.hex()} has no proof")
+        for key in self.spaces[prefix]:
+            value = self.get(key)
+            if value is not None:
+                yield key, value
 
 
-def _no_scan(prefix: bytes) -> Never:
-    raise LocalProtocolError(f"what begins with {prefix.hex()} cannot be proved to be all there is")
-
-
-async def foresee(source: Source, rules: Callable[[Draft], T]) -> T:
+async def foresee(
+    source: Source, rules: Callable[[Draft], T], spaces: Mapping[bytes, Sequence[bytes]] = NOWHERE
+) -> T:
     """Return what rules return on the state that source reads. Raises: as it, and as rules.
 
-    They may be run many times, so they change nothing but the draft, and scan nothing.
+    They may be run many times, so they change nothing but the draft.
+    spaces: all keys that there can be under a prefix, ascending; rules scan nothing else.
     """
-    known: dict[bytes, bytes | None] = {}
+    known = source.known
     for _ in range(MAX_READS):
         try:
-            return rules(Draft(_Read(known)))
+            return rules(Draft(_Read(known, spaces)))
         except _NotRead as missing:
             key = missing.key
         known[key] = await source.value(key)

@@ -13,7 +13,9 @@ from abci_chat.state import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
     listing,
+    query_relays,
     query_rewards,
+    query_slashing,
     query_staking,
     query_supply,
     query_vesting,
@@ -48,6 +50,11 @@ from dchat.node.rpc import Included, NodeUnreachable, connect
 
 TX_HASH_BYTES = 32
 STATUS_PATIENCE_S = 5.0
+ECONOMY = (
+    *(query_supply, query_staking, query_rewards),
+    *(query_slashing, query_vesting, query_relays),
+)
+"""The files with the currency chain's own queries."""
 
 Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dchat1….")]
 
@@ -71,7 +78,7 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("entries")(listing.entries)
     group.command("roots")(listing.roots)
-    for economy in (query_supply, query_staking, query_rewards, query_vesting):
+    for economy in ECONOMY:
         economy.register(group)
     app.add_typer(group, name="query")
 

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from abci_currency import keys
-from abci_currency.state import pools, rewards, stake
+from abci_currency import keys, params
+from abci_currency.state import leaving, pools, presence, rewards, stake
 from abci_currency.state.stake import Delegation, Redelegation, Unbonding, Validator
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.foresee import block_time, foresee
@@ -120,6 +120,21 @@ async def validator_fields(source: Source, operator: AccountId) -> Fields:
         "consensus_address": stake.address_of(record.consensus_key),
         "key_changed_at": moment(record.key_changed_at),
         "jailed_until": moment(record.jailed_until) if record.jailed else None,
+        **await _absence(source, operator),
+    }
+
+
+async def _absence(source: Source, operator: AccountId) -> Fields:
+    """Return how many of the last blocks a validator missed, and how many more would jail it."""
+    at, rules = source.at, await foresee(source, params.SLASHING.load)
+    held = await foresee(source, presence.away)
+    pages = range(max(0, at - held.window) // presence.PAGE, at // presence.PAGE + 1)
+    space = {keys.missed_pages(operator): [keys.missed(operator, page) for page in pages]}
+    missed = await foresee(source, lambda draft: presence.missed(draft, operator, at), space)
+    return {
+        "missed_blocks": missed,
+        "missed_blocks_allowed": presence.allowed(rules),
+        "missed_blocks_window": rules.missed_blocks_window,
     }
 
 
@@ -178,24 +193,35 @@ def _delegation_row(key: bytes, held: Delegation, known: Mapping[str, Validator 
 def unbondings(
     asked: Asked, owner: Owner = "", *, after: After = "", limit: Limit = DEFAULT_LISTED
 ) -> None:
-    """List stake on its way to its owners; slashes are taken off when it is due."""
+    """List stake on its way to its owners, and what slashes will have taken off when it is due."""
     kind = owned(UNBONDINGS, owner)
 
     async def ask(source: Source) -> Fields:
         found = await list_records(source, kind, Paging(after, limit))
         if not owner:
             await add_up(source, found, pools.UNBONDING, lambda record: record.tokens)
-        return found.shown(unbonding_row)
+        rows = await unbonding_rows(source, found)
+        return {"unbondings": rows, "next_after": found.next_after}
 
     answer(asked, "currency", ask)
 
 
-def unbonding_row(key: bytes, record: Unbonding) -> Fields:
-    """Return what is shown of stake on its way."""
+async def unbonding_rows(source: Source, found: Listed[Unbonding]) -> list[Fields]:
+    """Return what is shown of stake on its way, less the slashes that are known by now."""
+    return [await _unbonding_row(source, key, record) for key, record in found.entries]
+
+
+async def _unbonding_row(source: Source, key: bytes, record: Unbonding) -> Fields:
+    delegator, operator = account_at(key, 1), account_at(key, 2)
+    of, at = accounts.parse_account(delegator), accounts.parse_account(operator)
+    left = await foresee(
+        source, lambda draft: leaving.end_unbonding(draft, of, at, record, source.at)
+    )
     return {
-        "delegator": account_at(key, 1),
-        "operator": account_at(key, 2),
+        "delegator": delegator,
+        "operator": operator,
         "stake": tokens(record.tokens),
+        "slashed": tokens(record.tokens - left),
         "begun_at": record.begun_at,
         "due": moment(record.due),
     }

@@ -9,11 +9,11 @@ import typer
 
 from abci_currency.state import stake
 from abci_currency.txs import delegate as families
-from abci_currency.txs.delegate import Delegate, Redelegate, Undelegate
+from abci_currency.txs.delegate import Delegate, Redelegate, SettleUnbonding, Undelegate
 from dchat.cli.asking import Fields, NotThere, Source
 from dchat.cli.foresee import foresee
 from dchat.cli.ordering import After, AmountText, Sending, Told, carry_out, ordering
-from dchat.cli.query_staking import UNBONDINGS, unbonding_row
+from dchat.cli.query_staking import UNBONDINGS, unbonding_rows
 from dchat.cli.records import list_records, owned
 from dchat.cli.show import tokens
 from dchat.kernel import accounts
@@ -31,6 +31,8 @@ def register(group: typer.Typer) -> None:
     group.command("delegate")(delegate)
     group.command("undelegate")(undelegate)
     group.command("redelegate")(redelegate)
+    group.command("settle-unbonding")(settle_unbonding)
+    group.command("settle-unbonding")(settle_unbonding)
 
 
 @ordering
@@ -66,6 +68,22 @@ def redelegate(
     carry_out(sending, families.REDELEGATE, body, Told(done, after))
 
 
+@ordering
+def settle_unbonding(sending: Sending, *, validator: ValidatorText) -> None:
+    """Take what is due now, where blocks have too much to pay out to do so by themselves."""
+    body = SettleUnbonding(accounts.parse_account(validator))
+    done: Fields = {"validator": validator}
+    carry_out(sending, families.SETTLE, body, Told(done, _on_its_way(body.operator)))
+
+
+@ordering
+def settle_unbonding(sending: Sending, *, validator: ValidatorText) -> None:
+    """Have stake of yours paid out that is due, without waiting until blocks come to it."""
+    body = SettleUnbonding(accounts.parse_account(validator))
+    told = Told({"validator": validator}, _on_its_way(body.operator))
+    carry_out(sending, families.SETTLE, body, told)
+
+
 def staked_with(*operators: AccountId) -> After:
     """Return what shows the sender's stake with each of these validators."""
 
@@ -99,6 +117,6 @@ def _on_its_way(operator: AccountId) -> After:
             found = await list_records(source, kind)
         except NotThere:
             return left
-        return {**left, "unbondings": [unbonding_row(*entry) for entry in found.entries]}
+        return {**left, "unbondings": await unbonding_rows(source, found)}
 
     return after

@@ -13,19 +13,20 @@ from pathlib import Path
 
 from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
-from abci_currency.state import leaving, rewards, slashing, stake, staking, vesting
+from abci_currency.state import leaving, relays, rewards, slashing, stake, staking, vesting
 from abci_currency.state.vesting import Vesting
 from dchat.cli.show import LAST_MS
 from dchat.kernel import accounts, genesis, params, signing, supply
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import GenesisContext
+from dchat.kernel.machine import BlockContext, GenesisContext
 from dchat.kernel.queries import PAGE, Page
 from dchat.kernel.store import Draft
 from dchat.node import network
 from dchat.node.network import NetworkFile
 from dchat.node.proto import abci_pb2 as pb
+from relay.net.address import peer_id_of
 from tests.conftest import Ran
 from tests.fakes.consensus import Consensus
 from tests.fakes.memory import CHAIN
@@ -36,6 +37,7 @@ NAMES = ("alice", "bob", "carol", "dave")
 PEOPLE: Mapping[str, AccountId] = {name: identity_of(name).account_id for name in NAMES}
 FUNDS = Amount(10_000_000 * UNIT)
 SHOWN = {name: accounts.show_account(account) for name, account in PEOPLE.items()}
+ADDRESS = "/ip4/203.0.113.7/tcp/7070"
 Setting = Callable[[Draft], None]
 
 
@@ -89,7 +91,7 @@ class Market:
 def masked(text: str) -> str:
     """Return a transcript without what differs from run to run, people by their names."""
     for name, shown in SHOWN.items():
-        text = text.replace(shown, name)
+        text = text.replace(shown, name).replace(peer_id(name), f"{name}'s-relay")
     text = re.sub(r"20\d\d-\d\d-\d\dT[\d:.]+Z", "TIME", text)
     text = re.sub(r"\b[0-9a-f]{16}…", "HASH…", text)
     return re.sub(r"\b[0-9a-f]{64}\b", "HASH", text)
@@ -174,11 +176,12 @@ def consensus_key(name: str) -> bytes:
     return signing.public_key(identity_of(name).child("consensus/currency"))
 
 
-def leaves(name: str, operator: str, amount: int) -> Setting:
-    """Somebody's tokens are on their way out, since block 1."""
+def leaves(name: str, operator: str, amount: int, at: int = 1) -> Setting:
+    """Somebody's tokens are on their way out, since that block; now, whatever its time."""
 
     def begin(draft: Draft) -> None:
-        leaving.unbond(draft, context(name), PEOPLE[operator], amount * UNIT)
+        when = replace(context(name), height=Height(at))
+        leaving.unbond(draft, when, PEOPLE[operator], amount * UNIT)
 
     return begin
 
@@ -229,5 +232,37 @@ def jailed(name: str) -> Setting:
 
     def begin(draft: Draft) -> None:
         slashing.jail(draft, PEOPLE[name], EpochMs(1))
+
+    return begin
+
+
+def runs_a_relay(name: str, amount: int) -> Setting:
+    """Somebody's relay is registered, with the libp2p key of its owner's identity."""
+
+    def begin(draft: Draft) -> None:
+        record = relays.Relay(PEOPLE[name], (ADDRESS,), Amount(0), Height(0))
+        relays.add_stake(draft, peer(name), record, Amount(amount * UNIT))
+
+    return begin
+
+
+def peer(name: str) -> relays.PeerKey:
+    """Return the key of somebody's relay."""
+    return relays.PeerKey(signing.public_key(identity_of(name).child("libp2p")))
+
+
+def peer_id(name: str) -> str:
+    """Return the peer id of somebody's relay."""
+    return peer_id_of(peer(name))
+
+
+def slashed(name: str, fraction_bp: int) -> Setting:
+    """Somebody's validator lost a part of its stake in block 1 for signing twice before it."""
+
+    def begin(draft: Draft) -> None:
+        tokens = staking.found(draft, PEOPLE[name]).tokens
+        charge = slashing.Charge(slashing.Fault.DUPLICATE_VOTE, Height(1), tokens, fraction_bp)
+        now = EpochMs(1_700_000_000_000)
+        slashing.slash(draft, PEOPLE[name], charge, BlockContext(CHAIN, Height(1), now))
 
     return begin

@@ -49,6 +49,15 @@ def test_rules_that_scan_are_a_bug_here() -> None:
         trio.run(foresee, source, lambda draft: list(draft.scan(b"")))
 
 
+def test_rules_scan_where_all_keys_that_there_can_be_are_named() -> None:
+    source = source_of(FakeNode({3: STATE}, 4))
+    space = {b"": [b"a", b"c", b"x"]}
+
+    found = trio.run(foresee, source, lambda draft: list(draft.scan(b"")), space)
+
+    assert found == [(b"a", b"b"), (b"c", b"2")]
+
+
 def test_rules_that_never_have_enough_are_stopped() -> None:
     source = source_of(FakeNode({3: {}}, 4))
     keys = iter(range(1_000_000))

@@ -194,9 +194,7 @@ def test_entries_come_with_a_proof_each_and_where_to_go_on(nodes: Nodes, dchat: 
 
 
 def test_a_listing_goes_on_behind_a_key_to_its_end(nodes: Nodes, dchat: Dchat) -> None:
-    ran = dchat(
-        *(*LISTED, "--network", nodes.file, "--json"), *("--after", SPACE + ALICE.id.hex())
-    )
+    ran = dchat(*(*LISTED, "--network", nodes.file, "--json"), *("--after", SPACE + ALICE.id.hex()))
 
     said = json.loads(ran.out)
     assert [row["key"] for row in said["entries"]] == [accounts.key(BOB.id).hex()]

@@ -115,6 +115,9 @@ def test_a_validator_is_shown_with_all_that_the_chain_knows_of_it(town: Market) 
         "consensus_address: 3ec13a18e713f6e28caa8037c775a24749bdede4",
         "key_changed_at: -",
         "jailed_until: -",
+        "missed_blocks: 0",
+        "missed_blocks_allowed: 5000",
+        "missed_blocks_window: 10000",
     ]
 
 
@@ -163,8 +166,8 @@ def test_stake_on_its_way_is_listed_with_the_time_it_arrives(town: Market) -> No
 
     assert (ran.code, masked(ran.err)) == (0, f"checked: presence {HEADER}{WHOLE}\n")
     assert table(ran)[1:-1] == [
-        "delegator operator stake begun_at due",
-        "carol alice 250000 DCHAT 1 TIME",
+        "delegator operator stake slashed begun_at due",
+        "carol alice 250000 DCHAT 0 DCHAT 1 TIME",
     ]
 
 

@@ -55,8 +55,8 @@ def test_undelegating_shows_when_the_stake_arrives(town: Market) -> None:
         "operator stake",
         "alice 599999.5 DCHAT",
         "unbondings:",
-        "delegator operator stake begun_at due",
-        "carol alice 400000.5 DCHAT 3 TIME",
+        "delegator operator stake slashed begun_at due",
+        "carol alice 400000.5 DCHAT 0 DCHAT 3 TIME",
         "balance: …",
     ]
 
@@ -88,7 +88,9 @@ def test_redelegating_shows_both_validators(town: Market) -> None:
             13,
             "refused, UnknownValidator (110)",
         ),
+        (("settle-unbonding", *ALICES), 13, "refused, UnbondingNotDue"),
         (("undelegate", *BOBS, "--amount", "5"), 13, "refused, InsufficientStake (120)"),
+        (("settle-unbonding", *ALICES), 13, "refused, UnbondingNotDue (128)"),
         (
             ("redelegate", "--from", SHOWN["bob"], "--to", SHOWN["bob"], "--amount", "5"),
             1,
