@@ -292,7 +292,14 @@ class TxAnswer(Answer):
     hash: Hex
     height: Int
     tx_result: _TxResult
+    tx: Base64 = b""
     proof: _TxProof = _TxProof()
+
+
+class SearchAnswer(Answer):
+    """Answer to `tx_search`."""
+
+    txs: Annotated[list[TxAnswer], Field(max_length=PAGE_SIZE), BeforeValidator(_or_none)] = []
 
 
 class ResultsAnswer(Answer):

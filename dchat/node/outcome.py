@@ -8,8 +8,9 @@ import trio
 
 from dchat.kernel.headers import header_hash
 from dchat.kernel.ids import TxHash
-from dchat.kernel.inclusion import NotProved, result_of
+from dchat.kernel.inclusion import NotProved, carried_result, result_of
 from dchat.kernel.light import TrustedBlock
+from dchat.kernel.tx import tx_hash as hash_tx
 from dchat.node.reader import ChainReader
 from dchat.node.rpc import POLL_S, Chain, Found, Included, NotIncluded
 
@@ -56,7 +57,10 @@ async def _check(chain: Chain, found: Found, block: TrustedBlock) -> Included:
     if header_hash(following) != block.header_hash:
         raise NotProved(f"another header {block.height} than the verified one")
     results = await chain.results(said.height)
-    did = result_of(said.tx_hash, found.path, results, own, following)
+    carrier = found.carrier
+    holder = hash_tx(carrier) if carrier else said.tx_hash
+    did = result_of(holder, found.path, results, own, following)
+    did = carried_result(carrier, did, said.tx_hash) if carrier else did
     return replace(said, code=did.code, cost_used=did.cost_used, cost_wanted=did.cost_wanted)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from abci_chat.machine import MACHINE as CHAT
 from abci_currency.machine import MACHINE as CURRENCY
-from dchat.kernel import accounts, signing, tx
+from dchat.kernel import accounts, bundle, signing, tx
 from dchat.kernel.ids import EpochMs, Height
 from dchat.kernel.machine import (
     Block,
@@ -115,6 +115,13 @@ def context_of(case: dict[str, object]) -> BlockContext:
             ]
         ),
     )
+
+
+@pytest.mark.parametrize("case", cast("list[dict[str, list[str]]]", stored("bundles.json")))
+def test_bundles_are_frozen(case: dict[str, list[str]]) -> None:
+    carried = tuple(bytes.fromhex(raw) for raw in case["carried"])
+
+    assert bundle.decode(bytes.fromhex(cast("str", case["raw"]))) == carried
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -36,7 +36,7 @@ from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
 from tests.fakes.stakes import earned
-from tests.vectors import payments, postage, staking
+from tests.vectors import bundles, payments, postage, staking
 
 HERE = Path(__file__).parent
 PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
@@ -205,6 +205,7 @@ def _hex(entries: Mapping[bytes, bytes | None]) -> dict[str, str | None]:
 CASES = {
     "accounts.json": account_cases,
     "envelopes.json": envelope_cases,
+    "bundles.json": bundles.cases,
     "currency.json": currency_cases,
     "unjail.json": unjail_cases,
     "staking.json": staking_cases,

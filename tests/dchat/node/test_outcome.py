@@ -6,14 +6,18 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from dchat.kernel import bundle
+from dchat.kernel.bundle import Did
 from dchat.kernel.headers import merkle_root
-from dchat.kernel.ids import Height, TxHash
+from dchat.kernel.ids import Cost, Height, TxHash
 from dchat.kernel.inclusion import Path, TxResult, results_hash
+from dchat.kernel.tx import tx_hash
 from dchat.node.outcome import VerifiedOutcome, prove_outcome
 from dchat.node.reader import NodeMisled
 from dchat.node.rpc import Found, Included, NotIncluded, Status
 from tests.dchat.node.test_reader import STATES, make_reader
 from tests.fakes.chain import FakeChain
+from tests.fakes.memory import ALICE, BOB, signed
 from tests.fakes.node import ANN, FakeNode
 
 TX = TxHash(b"t" * 32)
@@ -87,3 +91,37 @@ def test_a_transaction_of_the_newest_block_waits_for_the_next_one() -> None:
     growing = Growing(STATES, 40, node.chain, found=node.found, done=DONE)
 
     assert outcome(growing).block.height == 41
+
+
+INNER = signed(ALICE, (1,))
+CARRIER = bundle.build([signed(BOB, (1,)), INNER])
+
+
+def carrying_bundle(data: bytes) -> FakeNode:
+    """A node with a bundle in block 40 of which the second did what data says."""
+    whole = (TxResult(0, data, 4000, 2080),)
+    hashes, results = {40: merkle_root([tx_hash(CARRIER)])}, {41: results_hash(whole)}
+    chain = FakeChain((ANN,), data_hashes=hashes, results_hashes=results)
+    node = FakeNode(STATES, 50, chain)
+    said = Included(tx_hash(INNER), Height(40), 0, "log", 1, 1)
+    node.found, node.done = Found(said, Path(0, 1, ()), CARRIER), whole
+    return node
+
+
+def outcome_of_inner(node: FakeNode) -> Included:
+    clock = MockClock(autojump_threshold=0)
+    args = (make_reader(node), node, tx_hash(INNER), 0)
+    return trio.run(prove_outcome, *args, clock=clock).included
+
+
+def test_what_a_bundles_transaction_did_is_proved_by_the_next_header() -> None:
+    data = bundle.encode_results([Did(0, Cost(80)), Did(17, Cost(2000))])
+
+    found = outcome_of_inner(carrying_bundle(data))
+
+    assert found == Included(tx_hash(INNER), Height(40), 17, "log", 2000, 2000)
+
+
+def test_a_bundle_whose_result_tells_nothing_of_it_proves_nothing() -> None:
+    with pytest.raises(NodeMisled):
+        outcome_of_inner(carrying_bundle(bundle.encode_results([Did(0, Cost(80))])))
