@@ -28,6 +28,7 @@ STAKE = Amount(1_000 * UNIT)
 FUNDS = Amount(10_000 * UNIT)
 FEE = 20_000
 UNBONDING_MS = 100_000
+EMISSION = Amount(40_000)
 RULES = Staking(
     max_validators=3,
     min_validator_stake=Amount(100 * UNIT),
@@ -159,3 +160,15 @@ class Chain:
     def voting(self) -> dict[bytes, int]:
         """Return the powers of those who CometBFT was told vote."""
         return {each.consensus_key: each.power for each in active_set.load(self.state)}
+
+
+def with_emission(state: MemoryState) -> MemoryState:
+    """Return the same, a block before stakers get EMISSION issued for the day."""
+    draft = Draft(state)
+    params.REWARDS.save(draft, Rewards(epoch_emission=EMISSION, max_emission=EMISSION))
+    return state.after(draft.writes())
+
+
+def shared_by(draft: Draft, tokens: int) -> bool:
+    """Tell whether EMISSION was issued and shared by that much stake."""
+    return rewards.totals(draft).per_token == EMISSION * rewards.SCALE // tokens

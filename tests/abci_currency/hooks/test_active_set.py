@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from abci_currency import params
 from abci_currency.hooks import active_set
+from abci_currency.params import DAY_MS
 from abci_currency.state import rewards, staking
 from abci_currency.txs.delegate import DELEGATE, Delegate
 from dchat.kernel.amounts import UNIT
@@ -16,12 +17,15 @@ from tests.fakes.stake import (
     ERIN,
     RULES,
     STAKE,
+    START,
     Chain,
     begun,
     block_at,
     form,
     open_validator,
+    shared_by,
     voter,
+    with_emission,
 )
 
 
@@ -153,3 +157,13 @@ def test_updates_are_in_the_order_of_keys() -> None:
     keys = [each.public_key for each in active_set.begin(draft)]
 
     assert keys == sorted(keys)
+
+
+def test_emission_that_is_due_goes_to_who_voted_until_then() -> None:
+    chain = Chain(with_emission(begun()))
+    jail(chain, ALICE)
+    draft = Draft(chain.state)
+
+    active_set.updates(draft, block_at(1, time=START + DAY_MS))
+
+    assert shared_by(draft, 2 * STAKE)

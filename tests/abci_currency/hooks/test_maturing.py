@@ -3,14 +3,24 @@ from __future__ import annotations
 from abci_currency import keys
 from abci_currency.hooks import maturing
 from abci_currency.hooks.maturing import MOST_A_BLOCK
-from abci_currency.state import leaving, pools, stake, staking
+from abci_currency.params import DAY_MS
+from abci_currency.state import leaving, liability, pools, stake, staking
 from abci_currency.state.leaving import RedelegationEnded, UnbondingEnded
 from dchat.kernel.accounts import account_id, load
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN
-from tests.fakes.stake import UNBONDING_MS, as_, begun, block_at, time_of
+from tests.fakes.stake import (
+    STAKE,
+    UNBONDING_MS,
+    as_,
+    begun,
+    block_at,
+    shared_by,
+    time_of,
+    with_emission,
+)
 
 DUE = time_of(5) + UNBONDING_MS
 
@@ -106,3 +116,15 @@ def test_an_entry_that_was_taken_away_or_begun_anew_is_not_ended_early() -> None
 
     assert (gone, anew) == ((), ())
     assert stake.delegation(draft, CAROL.id, BOB.id) == stake.Delegation(5, 0, 5)
+
+
+def test_emission_that_is_due_goes_to_stake_before_a_slash_is_taken_off() -> None:
+    draft = Draft(with_emission(begun()))
+    staking.bond(draft, CAROL.id, ALICE.id, STAKE, CAROL.id)
+    leaving.redelegate(draft, as_(CAROL, 5), ALICE.id, BOB.id, STAKE)
+    slash = liability.Slash(1, Height(5), 5_000, STAKE, Amount(0), time_of(6))
+    liability.record(draft, ALICE.id, slash, Height(6))
+
+    maturing.mature(draft, block_at(9, time=DUE + DAY_MS))
+
+    assert shared_by(draft, 3 * STAKE)

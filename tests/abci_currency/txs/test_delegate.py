@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from abci_currency import keys, params
+from abci_currency import keys
 from abci_currency.hooks.maturing import MOST_A_BLOCK
-from abci_currency.params import Rewards
+from abci_currency.params import DAY_MS
 from abci_currency.state import leaving, pools, rewards, slashing, staking
 from abci_currency.state.leaving import (
     RedelegationEnded,
@@ -41,8 +42,8 @@ from dchat.kernel.accounts import account_id, load
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
 from dchat.kernel.errors import InsufficientFunds, ZeroAmount
-from dchat.kernel.family import Event
-from dchat.kernel.ids import Amount, Height
+from dchat.kernel.family import Event, TxContext
+from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Outcome
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, Person
@@ -52,12 +53,15 @@ from tests.fakes.stake import (
     FUNDS,
     RULES,
     STAKE,
+    START,
     UNBONDING_MS,
     Chain,
     as_,
     begun,
     block_at,
+    shared_by,
     voter,
+    with_emission,
 )
 
 ALL = begun((ALICE, BOB, DAVE))
@@ -261,20 +265,43 @@ def test_a_number_that_is_free_again_does_not_end_the_new_entry_early() -> None:
 
 def test_what_stake_earned_is_paid_before_it_changes() -> None:
     chain = started(delegating(ALICE, STAKE))
-    draft = Draft(chain.state)
-    params.REWARDS.save(draft, Rewards(epoch_emission=Amount(40_000), max_emission=Amount(40_000)))
-    chain.state = chain.state.after(draft.writes())
+    chain.state = with_emission(chain.state)
 
-    chain.order(CAROL, undelegating(ALICE, UNIT), after_ms=86_400_000)
+    chain.order(CAROL, undelegating(ALICE, UNIT), after_ms=DAY_MS)
 
     # a quarter of 40,000, less a tenth of commission
     assert chain.balance(CAROL.id) == FUNDS - STAKE - 2 * FEE + 9_000
 
 
-def test_an_operator_that_keeps_less_than_promised_is_jailed() -> None:
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda draft, ctx: DELEGATE.apply(draft, Delegate(ALICE.id, Amount(UNIT)), ctx),
+        lambda draft, ctx: UNDELEGATE.apply(draft, Undelegate(ALICE.id, Amount(UNIT)), ctx),
+        lambda draft, ctx: REDELEGATE.apply(draft, Redelegate(ALICE.id, BOB.id, Amount(1)), ctx),
+    ],
+)
+def test_emission_that_is_due_goes_to_stake_as_it_was(
+    act: Callable[[Draft, TxContext], object],
+) -> None:
+    draft = Draft(with_emission(started(delegating(ALICE, STAKE)).state))
+
+    act(draft, replace(as_(CAROL), block_time_ms=EpochMs(START + DAY_MS)))
+
+    assert shared_by(draft, 4 * STAKE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        undelegating(ALICE, STAKE - 100 * UNIT + 1),
+        moving(ALICE, BOB, STAKE - 100 * UNIT + 1),
+    ],
+)
+def test_an_operator_that_keeps_less_than_promised_is_jailed(body: tuple[Raw, ...]) -> None:
     chain = started()
 
-    outcome = chain.order(ALICE, undelegating(ALICE, STAKE - 100 * UNIT + 1))
+    outcome = chain.order(ALICE, body)
 
     assert isinstance(outcome.events[-1], Jailed)
     assert chain.validator(ALICE).jailed

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from abci_currency.params import DAY_MS
-from abci_currency.state import pools, staking
+from abci_currency.state import pools, rewards, staking
 from abci_currency.state.staking import AlreadyValidator, ConsensusKeyTaken, UnknownValidator
 from abci_currency.txs import consensus_key
 from abci_currency.txs.consensus_key import BadPossessionProof, WeakConsensusKey
@@ -27,8 +27,22 @@ from dchat.kernel.codec import Raw
 from dchat.kernel.errors import InsufficientFunds, MalformedBody
 from dchat.kernel.ids import Amount, ChainId, EpochMs
 from dchat.kernel.machine import ValidatorPower
+from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN
-from tests.fakes.stake import DAVE, FEE, FUNDS, STAKE, Chain, begun, form, voter
+from tests.fakes.stake import (
+    DAVE,
+    FEE,
+    FUNDS,
+    STAKE,
+    START,
+    Chain,
+    as_,
+    begun,
+    form,
+    shared_by,
+    voter,
+    with_emission,
+)
 
 LEAST = Amount(100 * UNIT)
 
@@ -204,3 +218,24 @@ def test_a_replayed_creation_is_refused() -> None:
     chain.block(raw)
 
     assert chain.block(raw).outcomes[0].code == 9
+
+
+def test_who_was_slashed_below_its_promise_may_still_change_its_name() -> None:
+    chain = Chain(begun())
+    draft = Draft(chain.state)
+    before = staking.found(draft, ALICE.id)
+    staking.replace_validator(draft, ALICE.id, before, replace(before, tokens=Amount(UNIT)))
+
+    EDIT.apply(draft, EditValidator("poor", 1000, LEAST), as_(ALICE))
+
+    assert staking.found(draft, ALICE.id).moniker == "poor"
+
+
+def test_emission_that_is_due_bears_the_old_commission() -> None:
+    draft = Draft(with_emission(begun()))
+    later = replace(as_(ALICE), block_time_ms=EpochMs(START + DAY_MS))
+
+    EDIT.apply(draft, EditValidator("alice", 1100, LEAST), later)
+
+    assert shared_by(draft, 2 * STAKE)
+    assert rewards.claim_commission(draft, ALICE.id) == 2_000
