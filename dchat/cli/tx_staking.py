@@ -32,7 +32,6 @@ def register(group: typer.Typer) -> None:
     group.command("undelegate")(undelegate)
     group.command("redelegate")(redelegate)
     group.command("settle-unbonding")(settle_unbonding)
-    group.command("settle-unbonding")(settle_unbonding)
 
 
 @ordering
@@ -66,14 +65,6 @@ def redelegate(
     done = {"source": source, "target": target, "amount": tokens(body.amount)}
     after = staked_with(body.source, body.target)
     carry_out(sending, families.REDELEGATE, body, Told(done, after))
-
-
-@ordering
-def settle_unbonding(sending: Sending, *, validator: ValidatorText) -> None:
-    """Take what is due now, where blocks have too much to pay out to do so by themselves."""
-    body = SettleUnbonding(accounts.parse_account(validator))
-    done: Fields = {"validator": validator}
-    carry_out(sending, families.SETTLE, body, Told(done, _on_its_way(body.operator)))
 
 
 @ordering

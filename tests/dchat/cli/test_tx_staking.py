@@ -88,7 +88,6 @@ def test_redelegating_shows_both_validators(town: Market) -> None:
             13,
             "refused, UnknownValidator (110)",
         ),
-        (("settle-unbonding", *ALICES), 13, "refused, UnbondingNotDue"),
         (("undelegate", *BOBS, "--amount", "5"), 13, "refused, InsufficientStake (120)"),
         (("settle-unbonding", *ALICES), 13, "refused, UnbondingNotDue (128)"),
         (
