@@ -26,7 +26,7 @@ from dchat.node.reader import MemoryTrustStore
 from tests.conftest import Ran
 from tests.e2e.solo import Solo
 from tests.fakes.consensus import genesis_bytes
-from tests.fakes.memory import BOB, Person
+from tests.fakes.memory import BOB, FOUNDER, Person
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -219,7 +219,8 @@ def test_fingerprints_belong_to_the_signed_app_hash(net: Net, dchat: Dchat, chai
 
 
 def test_every_account_is_listed_with_its_proof(net: Net, dchat: Dchat) -> None:
-    words = ("query", "entries", "account", "--network", net.file, "--limit", "1", "--json")
+    chat = ("--network", net.file, "--chain", "chat")
+    words = ("query", "entries", "account", *chat, "--limit", "1", "--json")
     first = read_json(dchat(*words))
 
     second = read_json(dchat(*words, "--after", first["next_after"]))
@@ -227,6 +228,31 @@ def test_every_account_is_listed_with_its_proof(net: Net, dchat: Dchat) -> None:
     owners = {page["entries"][0]["key_means"][1] for page in (first, second)}
     assert owners == {net.alice.account_id.hex(), BOB.id.hex()}
     assert (second["next_after"], second["checked"]["proof"]) == (None, "presence")
+
+
+def test_stake_goes_to_a_validator_and_part_of_it_back(net: Net, dchat: Dchat) -> None:
+    founder = accounts.show_account(FOUNDER.id)
+    who = ("--identity", net.identity_file, "--network", net.file, "--validator", founder)
+
+    staked = read_json(dchat("tx", "delegate", *who, "--amount", "0.25", "--json"))
+    left = read_json(dchat("tx", "undelegate", *who, "--amount", "0.1", "--json"))
+
+    assert staked["delegations"] == [{"operator": founder, "stake": "0.25 DCHAT"}]
+    assert left["delegations"] == [{"operator": founder, "stake": "0.15 DCHAT"}]
+    assert [row["stake"] for row in left["unbondings"]] == ["0.1 DCHAT"]
+    assert (left["checked"]["proof"], left["checked"]["header"]) == ("result", left["height"] + 1)
+
+
+@pytest.mark.parametrize(
+    "words", [("validators",), ("delegations",), ("unbondings",), ("supply", "--audit")]
+)
+def test_what_is_listed_adds_up_to_a_proved_total(
+    net: Net, dchat: Dchat, words: tuple[str, ...]
+) -> None:
+    ran = dchat("query", *words, "--network", net.file)
+
+    assert ran.code == 0
+    assert ran.err.endswith("they add up to a total that is proved, so none was left out\n")
 
 
 def test_state_of_an_older_height_is_proved_by_its_own_header(net: Net, dchat: Dchat) -> None:
