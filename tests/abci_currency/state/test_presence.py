@@ -11,6 +11,7 @@ from abci_currency import keys, params
 from abci_currency.params import Slashing
 from abci_currency.state import presence
 from abci_currency.state.presence import NEVER, PAGE, Streak
+from dchat.kernel import codec
 from dchat.kernel.ids import AccountId, Height
 from dchat.kernel.store import Draft
 from tests.fakes import voters
@@ -179,15 +180,32 @@ def test_a_larger_window_does_not_bring_back_what_was_forgotten() -> None:
     assert count(draft, 26) == 0
 
 
-def test_pages_stay_within_their_bound() -> None:
+def pages(draft: Draft) -> dict[bytes, bytes]:
+    return dict(draft.scan(keys.missed_pages(operator(0))))
+
+
+def test_a_page_is_kept_as_long_as_a_window_reaches_it() -> None:
     """A validator that misses every other block for three windows, of two pages each."""
     draft, window = one(2 * PAGE, signed_bp=1000), 2 * PAGE
-    see_all(draft, "-+" * (3 * window // 2))
 
-    pages = list(draft.scan(keys.missed_pages(operator(0))))
-    assert len(pages) <= window // PAGE + 2
-    assert max(len(value) for _, value in pages) < 300
-    assert count(draft, 3 * window) == window // 2
+    see_all(draft, "-+" * (3 * PAGE))
+
+    assert list(pages(draft)) == [keys.missed(operator(0), number) for number in (3, 4, 5)]
+    assert max(map(len, pages(draft).values())) < 300
+    assert count(draft, 6 * PAGE) == window // 2
+
+
+def test_a_streak_beyond_any_window_is_written_down_as_one_window() -> None:
+    """Shifting by all the heights of an endless streak would take ever more memory."""
+    draft = one(10, signed_bp=0)
+    see(draft, 1, 0)
+
+    see(draft, 50 * PAGE)
+    see(draft, 50 * PAGE + 1, 0)
+
+    (page,) = pages(draft).values()
+    assert codec.unpack_array(page)[0] == 10
+    assert count(draft, 50 * PAGE + 1) == 9
 
 
 @dataclass(slots=True)

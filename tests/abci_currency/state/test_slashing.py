@@ -219,6 +219,15 @@ def test_what_comes_and_goes_between_offence_and_slash_counts_as_having_left() -
     assert slash(draft, charge(ALL)) == 45 * UNIT
 
 
+def test_where_more_left_than_was_at_stake_nothing_is_given_back() -> None:
+    """What came after the offence went again, and with it more than there was then."""
+    draft = with_carol()
+    leaving.unbond(draft, as_(CAROL, 25), ALICE.id, 400 * UNIT)
+
+    assert slash(draft, charge(300 * UNIT)) == 0
+    assert validator(draft).tokens == 600 * UNIT
+
+
 def test_a_jailed_validator_may_not_be_chosen() -> None:
     draft = founded(ALL, ALL)
 
