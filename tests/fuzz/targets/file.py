@@ -111,12 +111,26 @@ def _identity(content: bytes) -> None:
     assert identity._decode(identity._encode(sheet)) == sheet, "written as another identity"
 
 
+def _sheets() -> tuple[identity.Sheet, ...]:
+    """Identities in the clear and sealed, with their first key and with a later one."""
+    key, fresh = signing.public_key(identity._child(SEED, "account")), b"\x08" * 32
+    account, later = accounts.account_id(key), signing.public_key(fresh)
+    sealed, longer = (
+        identity.Seal(1, 8192, b"s" * 16, b"b" * size)
+        for size in (identity.BOX_BYTES, identity.ROTATED_BOX_BYTES)
+    )
+    return (
+        identity.Sheet("node", key, SEED, None, account),
+        identity.Sheet("user", key, None, sealed, account),
+        identity.Sheet("node", later, SEED + fresh, None, account, 2),
+        identity.Sheet("user", later, None, longer, account, 1),
+    )
+
+
 def _seed_files() -> tuple[tuple[Callable[[bytes], None], bytes], ...]:
     PLACE.write_bytes(GENESIS)
     read = settings.load(PLACE)
     build.write(read, FOLDER / "network")
-    sealed = identity.Seal(1, 8192, b"s" * 16, b"b" * identity.BOX_BYTES)
-    key = signing.public_key(identity._child(SEED, "account"))
     return (
         (_network, (FOLDER / "network" / "network.toml").read_bytes()),
         (_settings(RelayConfig), block_of("relays.md", "# relay-config")),
@@ -125,14 +139,7 @@ def _seed_files() -> tuple[tuple[Callable[[bytes], None], bytes], ...]:
         (_genesis, (FOLDER / "network" / "genesis-chat.json").read_bytes()),
         (_genesis, (FOLDER / "network" / "genesis-currency.json").read_bytes()),
         (_entry, ENTRY),
-        (
-            _identity,
-            identity._encode(identity.Sheet("node", key, SEED, None, accounts.account_id(key))),
-        ),
-        (
-            _identity,
-            identity._encode(identity.Sheet("user", key, None, sealed, accounts.account_id(key))),
-        ),
+        *((_identity, identity._encode(sheet)) for sheet in _sheets()),
     )
 
 
