@@ -27,8 +27,14 @@ class Wish:
 def offer_of(owner: Identity, network: GenesisSettings, wish: Wish) -> tuple[Offer, bytes]:
     """Return what the identity offers to a network, and the entry that says so, signed.
 
-    Raises: BadEntry where the network would refuse it whatever the other validators do.
+    Raises: BadEntry where the network would refuse it whatever the other validators do, and for an
+    identity whose key was rotated.
     """
+    if owner.key_version:
+        raise BadEntry(
+            "the identity's key was rotated, and an account of a new network has its first key",
+            "make an identity for the new network: dchat keygen",
+        )
     chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
     offer = Offer(
         chain_id=network.chain_id,

@@ -33,3 +33,11 @@ def test_a_stake_below_the_networks_minimum_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BadEntry, match="stake of 999999 is below the minimum of 1000000"):
         offer_of(owner, SETTINGS, Wish("first", Terms(), Amount(1), Amount(UNIT - 1)))
+
+
+def test_an_identity_with_a_later_key_founds_nothing(tmp_path: Path) -> None:
+    """Its account would be named after that key, and be another one than on other networks."""
+    owner = identity.renew(identity.create(tmp_path / "old.json", "node"), tmp_path / "id.json")
+
+    with pytest.raises(BadEntry, match="rotated"):
+        offer_of(owner, SETTINGS, WISH)
