@@ -12,19 +12,32 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from dchat.cli.asking import Source
-from dchat.kernel.errors import LocalProtocolError
+from dchat.kernel.codec import CodecError
+from dchat.kernel.errors import InvariantBroken, LocalProtocolError
 from dchat.kernel.ids import EpochMs
 from dchat.kernel.store import Draft
+from dchat.node.rpc import ChainUnavailable
 
 MAX_READS: Final = 10_000
 MS: Final = 1_000_000
 """Nanoseconds in a millisecond."""
+MISLED: Final = (
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+    *(CodecError, InvariantBroken),
+)
+"""What the rules may run into on records that they have not written themselves."""
 NOWHERE: Final[Mapping[bytes, Sequence[bytes]]] = MappingProxyType({})
 
 T = TypeVar("T")
 
 
-class _NotRead(LookupError):
+class Contradiction(ChainUnavailable):
+    """What a node shows as records of the chain are none, or contradict each other."""
+
+    hint = "ask again without --trust, or ask another node with --rpc URL"
+
+
+class _NotRead(Exception):
     def __init__(self, key: bytes) -> None:
         super().__init__(key)
         self.key = key
@@ -54,9 +67,10 @@ class _Read:
 async def foresee(
     source: Source, rules: Callable[[Draft], T], spaces: Mapping[bytes, Sequence[bytes]] = NOWHERE
 ) -> T:
-    """Return what rules return on the state that source reads. Raises: as it, and as rules.
+    """Return what rules return on the state that source reads.
 
-    They may be run many times, so they change nothing but the draft.
+    They may be run many times, so they change nothing but the draft. Raises: Contradiction where
+    nothing was proved and the rules cannot make sense of it, and as rules.
     spaces: all keys that there can be under a prefix, ascending; rules scan nothing else.
     """
     known = source.known
@@ -65,6 +79,10 @@ async def foresee(
             return rules(Draft(_Read(known, spaces)))
         except _NotRead as missing:
             key = missing.key
+        except MISLED as fault:
+            if source.block is not None:
+                raise
+            raise Contradiction(f"the node's records make no sense: {fault}") from fault
         known[key] = await source.value(key)
     raise LocalProtocolError(f"rules that read more than {MAX_READS} keys")
 

@@ -37,6 +37,8 @@ DELEGATIONS: Final = Kind("delegations", keys.DELEGATIONS, stake.DELEGATION)
 UNBONDINGS: Final = Kind("unbondings", keys.UNBONDINGS, stake.UNBONDING)
 REDELEGATIONS: Final = Kind("redelegations", keys.REDELEGATIONS, stake.REDELEGATION)
 
+MOST_THAT_VOTE: Final = params.STAKING.bounds["max_validators"][1]
+
 Operator = Annotated[
     str, typer.Argument(metavar="OPERATOR", help="Account of the validator's operator, dchat1….")
 ]
@@ -52,7 +54,7 @@ def register(group: typer.Typer) -> None:
 
 
 @asking
-def validators(asked: Asked, *, after: After = "", limit: Limit = DEFAULT_LISTED) -> None:
+def validators(asked: Asked, *, after: After = "", limit: Limit = MOST_THAT_VOTE) -> None:
     """List validators by operator: stake, commission, and whether they vote."""
 
     async def ask(source: Source) -> Fields:

@@ -6,10 +6,13 @@ import pytest
 import trio
 
 from dchat.cli.asking import Source
-from dchat.cli.foresee import block_time, foresee
+from dchat.cli.foresee import Contradiction, block_time, foresee
+from dchat.kernel import accounts
 from dchat.kernel.errors import LocalProtocolError
+from dchat.kernel.ids import Amount
 from dchat.kernel.store import Draft
 from tests.dchat.node.test_chain import opened
+from tests.fakes.memory import ALICE
 from tests.fakes.node import FakeNode
 
 STATE = {b"a": b"b", b"b": b"1", b"c": b"2"}
@@ -64,6 +67,15 @@ def test_rules_that_never_have_enough_are_stopped() -> None:
 
     with pytest.raises(LocalProtocolError, match="more than"):
         trio.run(foresee, source, lambda draft: draft.get(str(next(keys)).encode()))
+
+
+@pytest.mark.parametrize("record", [b"x", b"\xc1", b"\x90", b"\x94\x01\x01\xc0\xc0", b"\xff" * 40])
+def test_records_that_are_none_are_told_where_nothing_is_proved(record: bytes) -> None:
+    key = accounts.key(ALICE.id)
+    source = source_of(FakeNode({3: {key: record}}, 4))
+
+    with pytest.raises(Contradiction, match="the node's records make no sense"):
+        trio.run(foresee, source, lambda draft: accounts.debit(draft, ALICE.id, Amount(5)))
 
 
 def test_without_a_header_the_time_is_the_nodes_word() -> None:
