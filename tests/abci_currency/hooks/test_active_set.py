@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from abci_currency import params
+from abci_currency import keys, params
 from abci_currency.hooks import active_set
+from abci_currency.machine import MACHINE
 from abci_currency.params import DAY_MS
 from abci_currency.state import rewards, staking
 from abci_currency.txs.delegate import DELEGATE, Delegate
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount
-from dchat.kernel.machine import ValidatorPower
+from dchat.kernel.machine import Block, ValidatorPower, run_block
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person
 from tests.fakes.stake import (
@@ -167,3 +169,32 @@ def test_emission_that_is_due_goes_to_who_voted_until_then() -> None:
     active_set.updates(draft, block_at(1, time=START + DAY_MS))
 
     assert shared_by(draft, 2 * STAKE)
+
+
+class Watched(MemoryState):
+    """Remembers what was looked at."""
+
+    def __init__(self, state: MemoryState) -> None:
+        super().__init__(state.entries)
+        self.seen: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        self.seen.append(key)
+        return super().get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in super().scan(prefix):
+            self.seen.append(key)
+            yield key, value
+
+
+def test_an_idle_block_looks_at_the_places_that_vote_and_at_no_delegation() -> None:
+    chain = Chain(begun((ALICE, BOB, CAROL, DAVE)))
+    stake_more(chain, BOB, UNIT)
+    watched = Watched(chain.state)
+
+    run_block(MACHINE, watched, Block(block_at(9), ()), {})
+
+    looked_at = [key for key in watched.seen if key.startswith(keys.POWERS)]
+    assert len(looked_at) <= RULES.max_validators
+    assert [key for key in watched.seen if key.startswith(keys.DELEGATIONS)] == []

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from abci_currency import keys
 from abci_currency.hooks.maturing import MOST_A_BLOCK
@@ -41,7 +43,7 @@ from dchat.kernel import supply
 from dchat.kernel.accounts import account_id, load
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
-from dchat.kernel.errors import InsufficientFunds, ZeroAmount
+from dchat.kernel.errors import REFUSALS, InsufficientFunds, ZeroAmount
 from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Outcome
@@ -475,3 +477,18 @@ def test_rewards_of_shares_begin_with_them() -> None:
     held = staking.delegation(chain.state, CAROL.id, ALICE.id)
     assert held is not None
     assert rewards.due(held, rewards.of_validator(chain.state, ALICE.id)) == 0
+
+
+ids = st.sampled_from([ALICE.id, BOB.id, CAROL.id, DAVE.id, bytes(32), b"", pools.STAKED])
+numbers = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 10), st.booleans(), ids)
+
+
+@given(
+    st.tuples(st.integers(12, 17), ids, numbers)
+    | st.tuples(st.integers(12, 17), ids, ids, numbers)
+    | st.tuples(st.integers(12, 17), ids)
+)
+def test_any_signed_body_gives_a_known_outcome(body: tuple[Raw, ...]) -> None:
+    chain = started(delegating(ALICE, 10 * UNIT))
+
+    assert chain.order(CAROL, body).code in {0, *REFUSALS}

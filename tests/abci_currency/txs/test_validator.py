@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from abci_currency.params import DAY_MS
 from abci_currency.state import pools, rewards, staking
@@ -24,7 +26,7 @@ from abci_currency.txs.validator import (
 )
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
-from dchat.kernel.errors import InsufficientFunds, MalformedBody
+from dchat.kernel.errors import REFUSALS, InsufficientFunds, MalformedBody
 from dchat.kernel.ids import Amount, ChainId, EpochMs
 from dchat.kernel.machine import ValidatorPower
 from dchat.kernel.store import Draft
@@ -239,3 +241,21 @@ def test_emission_that_is_due_bears_the_old_commission() -> None:
 
     assert shared_by(draft, 2 * STAKE)
     assert rewards.claim_commission(draft, ALICE.id) == 2_000
+
+
+KEYS = st.sampled_from([voter(CAROL).public_key, voter(ALICE).public_key, bytes(32), b""])
+PROOFS = st.sampled_from([form(CAROL).proof, bytes(64), b"", "text"])
+TEXTS = st.text(max_size=70).filter(lambda text: text.isascii() or text.isalnum())
+NUMBERS = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 2000), st.just(int(STAKE)))
+
+
+@given(
+    st.tuples(st.just(10), KEYS, PROOFS, TEXTS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+    | st.tuples(st.just(11), TEXTS, NUMBERS, NUMBERS)
+    | st.tuples(st.just(15), KEYS, PROOFS, NUMBERS)
+)
+def test_any_signed_body_gives_a_known_outcome(body: tuple[Raw, ...]) -> None:
+    chain = Chain(begun())
+
+    assert chain.order(CAROL, body).code in {0, *REFUSALS}
+    assert chain.order(ALICE, body).code in {0, *REFUSALS}
