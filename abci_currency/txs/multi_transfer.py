@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import Final
 
 from abci_currency.state import pools
@@ -44,7 +43,7 @@ class MultiTransfer:
 
 def total(tx: MultiTransfer) -> Amount:
     """Return what all outputs get together. Raises: AmountTooLarge."""
-    return reduce(amounts.add, [output.amount for output in tx.outputs], Amount(0))
+    return amounts.add(Amount(0), Amount(sum([output.amount for output in tx.outputs])))
 
 
 def check(tx: MultiTransfer) -> None:
