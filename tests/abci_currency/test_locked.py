@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abci_currency.state import pools, stake, vesting
+from abci_currency.state import pools, rewards, stake, vesting
 from abci_currency.state.vesting import Vesting
 from abci_currency.txs.delegate import DELEGATE, UNDELEGATE, Delegate, Undelegate
+from abci_currency.txs.rewards import REWARDS, WithdrawRewards
 from abci_currency.txs.vesting import CLAIM, ClaimVested, DelegateVested
 from abci_currency.txs.vesting import DELEGATE as DELEGATE_VESTED
-from dchat.kernel import codec
+from dchat.kernel import codec, supply
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Misbehaviour, Offence
@@ -122,3 +123,21 @@ def test_what_vests_while_it_is_staked_is_claimed_when_it_is_back() -> None:
     seconds = (chain.time - START) // 1_000
     assert early == vesting.NothingVested.code
     assert chain.balance(CAROL.id) == before - FEE + tokens(seconds)
+
+
+def test_what_locked_stake_earns_is_not_locked() -> None:
+    """In Cosmos SDK, rewards sent to a vesting account could end up in its lock."""
+    chain = start()
+    stake_locked(chain, 1_000)
+    before = lock_of(chain)
+    draft = Draft(chain.state)
+    supply.issue(draft, tokens(300))
+    rewards.share_out(draft, tokens(300))
+    chain.state = chain.state.after(draft.writes())
+
+    held = chain.balance(CAROL.id)
+    done(chain, REWARDS.body(WithdrawRewards((ALICE.id,))))
+
+    share = 300 * 1_000 // 3_000 * 9 // 10
+    assert chain.balance(CAROL.id) == held - FEE + tokens(share)
+    assert lock_of(chain) == before
