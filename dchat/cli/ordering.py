@@ -25,6 +25,7 @@ from dchat.kernel.errors import OperatorError
 from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId
 from dchat.node.chain import INCLUSION_S, Asking, OpenChain, Order, Refused, order_of
+from dchat.node.identity import Identity
 from dchat.node.outcome import prove_outcome
 from dchat.node.rpc import Included
 
@@ -100,8 +101,8 @@ class Plan(Generic[T]):
     told: Told
 
 
-Make = Callable[[Source, AccountId], Awaitable[Plan[T]]]
-"""What makes a body of the newest state, proved; the account is the sender's."""
+Make = Callable[[Source, Identity], Awaitable[Plan[T]]]
+"""What makes a body of the newest state, proved; the identity is the sender's, opened once."""
 
 
 def carry_out(sending: Sending, family: Family[T], body: T, told: Told) -> None:
@@ -113,7 +114,7 @@ def carry_out(sending: Sending, family: Family[T], body: T, told: Told) -> None:
     family.check(body)
     family.body(body)
 
-    async def make(_source: Source, _sender: AccountId) -> Plan[T]:
+    async def make(_source: Source, _sender: Identity) -> Plan[T]:
         return Plan(body, told)
 
     plan_and_carry_out(sending, family, make, told.chain)
@@ -127,7 +128,7 @@ def plan_and_carry_out(
 
     async def run(opened: OpenChain) -> tuple[Included, Fields, Proof]:
         source = Source(opened, await opened.reader.latest())
-        plan = await make(source, sender.account_id)
+        plan = await make(source, sender)
         family.check(plan.body)
         order = order_of(sender, family, plan.body)
         return await _carry_out(opened, order, plan.told)

@@ -32,8 +32,8 @@ from dchat.cli.query_relays import issuer_fields
 from dchat.cli.show import tokens
 from dchat.kernel import accounts
 from dchat.kernel.amounts import parse_amount
-from dchat.kernel.ids import AccountId
 from dchat.node.files import read_bounded
+from dchat.node.identity import Identity
 
 MAX_KEY_BYTES: Final = 4096
 
@@ -78,8 +78,8 @@ def settle_issuer_bond(
 ) -> None:
     """Have what is left of a closed bond paid back to its issuer, whoever asks."""
 
-    async def make(_source: Source, sender: AccountId) -> Plan[SettleIssuerBond]:
-        whose = sender if owner is None else accounts.parse_account(owner)
+    async def make(_source: Source, sender: Identity) -> Plan[SettleIssuerBond]:
+        whose = sender.account_id if owner is None else accounts.parse_account(owner)
         return Plan(SettleIssuerBond(whose), Told({"issuer": accounts.show_account(whose)}))
 
     plan_and_carry_out(sending, issuer.SETTLE, make)
@@ -100,7 +100,7 @@ def publish_token_key(
     """Commit yourself to one key for an epoch and a denomination; it is never replaced."""
     key_hash = sha256(read_bounded(key, MAX_KEY_BYTES)).digest()
 
-    async def make(source: Source, _sender: AccountId) -> Plan[PublishTokenKey]:
+    async def make(source: Source, _sender: Identity) -> Plan[PublishTokenKey]:
         rules = await foresee(source, params.RELAYS.load)
         now = await block_time(source) // rules.token_epoch_ms
         body = PublishTokenKey(now if epoch is None else epoch, exponent, key_hash)

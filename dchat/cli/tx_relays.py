@@ -33,6 +33,7 @@ from dchat.kernel import accounts, params, signing
 from dchat.kernel.amounts import parse_amount
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import AccountId, Height
+from dchat.node.identity import Identity
 
 PROOF_BLOCKS: Final = 1000
 """How long the peer's word that this account may register it is good."""
@@ -80,9 +81,10 @@ def register_relay(
     seed = unlock(relay_identity).child("libp2p")
     peer = relays.PeerKey(signing.public_key(seed))
 
-    async def make(source: Source, sender: AccountId) -> Plan[RegisterRelay]:
+    async def make(source: Source, sender: Identity) -> Plan[RegisterRelay]:
         until = await _proof_until(source)
-        said = relays.statement(source.chain.entry.chain_id, sender, peer, until)
+        chain = source.chain.entry.chain_id
+        said = relays.statement(chain, sender.account_id, peer, until)
         proof = signing.sign(seed, relays.PROOF_DOMAIN, said)
         body = RegisterRelay(peer, tuple(addresses), amount, until, proof)
         return Plan(body, Told({"bonded": tokens(amount)}, _relay(peer)))
@@ -143,14 +145,14 @@ def open_escrow(
 ) -> None:
     """Set postage aside for a relay, to be paid out by cheques that you sign."""
     peer, units = peer_key(relay), parse_amount(amount)
-    key = _cheque_key(sending) if cheque_key is None else _parse_key(cheque_key)
-    done = {"relay": relay, "amount": tokens(units)}
-    carry_out(sending, escrows.OPEN, OpenEscrow(peer, key, units), Told(done, escrows_of))
+    named = None if cheque_key is None else _parse_key(cheque_key)
+    told = Told({"relay": relay, "amount": tokens(units)}, escrows_of)
 
+    async def make(_source: Source, sender: Identity) -> Plan[OpenEscrow]:
+        key = signing.public_key(sender.child(CHEQUES)) if named is None else named
+        return Plan(OpenEscrow(peer, key, units), told)
 
-def _cheque_key(sending: Sending) -> bytes:
-    identity = unlock(sending.identity_file, sending.passphrase_file)
-    return signing.public_key(identity.child(CHEQUES))
+    plan_and_carry_out(sending, escrows.OPEN, make)
 
 
 def _parse_key(text: str) -> bytes:
@@ -188,8 +190,8 @@ def settle_escrow(
 ) -> None:
     """Have what is left of a closed escrow paid back to its payer, whoever asks."""
 
-    async def make(_source: Source, sender: AccountId) -> Plan[SettleEscrow]:
-        whose = sender if payer is None else accounts.parse_account(payer)
+    async def make(_source: Source, sender: Identity) -> Plan[SettleEscrow]:
+        whose = sender.account_id if payer is None else accounts.parse_account(payer)
         done: Fields = {"payer": accounts.show_account(whose), "number": number}
         return Plan(SettleEscrow(whose, number), Told(done))
 

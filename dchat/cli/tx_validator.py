@@ -33,7 +33,8 @@ from dchat.cli.unlock import unlock
 from dchat.kernel import accounts, signing
 from dchat.kernel.amounts import parse_amount
 from dchat.kernel.errors import OperatorError
-from dchat.kernel.ids import AccountId, ChainId
+from dchat.kernel.ids import AccountId
+from dchat.node.identity import Identity
 
 _PERCENT: Final = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
 _FRACTION: Final = re.compile(r"([01])\.(\d{1,4})", re.ASCII)
@@ -73,18 +74,19 @@ class BadVoter(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """What shall vote: the key of an identity file, or a key and its proof from elsewhere."""
+    """What shall vote: the sender's own key, an identity file's, or a key with its proof."""
 
-    file: Path
+    node: Identity | None = None
     key: bytes = b""
     proof: bytes = b""
 
-    def proved(self, sending: Sending, chain: ChainId, operator: AccountId) -> tuple[bytes, bytes]:
-        """Return the key, and its proof that it is the operator's on that chain."""
+    def proved(self, source: Source, sender: Identity) -> tuple[bytes, bytes]:
+        """Return the key, and its proof that it is the sender's on that chain."""
         if self.key:
             return self.key, self.proof
-        seed = unlock(self.file, sending.passphrase_file).child(CONSENSUS)
-        return signing.public_key(seed), consensus_key.prove(seed, chain, operator)
+        seed = (self.node or sender).child(CONSENSUS)
+        chain = source.chain.entry.chain_id
+        return signing.public_key(seed), consensus_key.prove(seed, chain, sender.account_id)
 
 
 def register(group: typer.Typer) -> None:
@@ -116,10 +118,10 @@ def create_validator(  # noqa: PLR0913 -- Typer: one parameter per option
     """Operate a validator with stake of your own; the strongest of all vote."""
     rate, most, change = map(parse_share, (commission, max_commission, max_change))
     least, own = parse_amount(min_self_delegation), parse_amount(stake_)
-    voter = parse_voter(node_identity or sending.identity_file, key, proof)
+    voter = parse_voter(sending, node_identity, key, proof)
 
-    async def make(source: Source, sender: AccountId) -> Plan[CreateValidator]:
-        public, proved = voter.proved(sending, source.chain.entry.chain_id, sender)
+    async def make(source: Source, sender: Identity) -> Plan[CreateValidator]:
+        public, proved = voter.proved(source, sender)
         body = CreateValidator(public, proved, moniker, rate, most, change, least, own)
         return Plan(body, Told({"staked": tokens(own)}, validator_fields))
 
@@ -140,8 +142,8 @@ def edit_validator(
     rate = None if commission is None else parse_share(commission)
     least = None if min_self_delegation is None else parse_amount(min_self_delegation)
 
-    async def make(source: Source, sender: AccountId) -> Plan[EditValidator]:
-        before = await _own(source, sender)
+    async def make(source: Source, sender: Identity) -> Plan[EditValidator]:
+        before = await _own(source, sender.account_id)
         body = EditValidator(
             before.moniker if moniker is None else moniker,
             before.commission.rate_bp if rate is None else rate,
@@ -163,12 +165,12 @@ def rotate_consensus_key(
     """Let your validator vote with another key, from two blocks on; a fee is burned for it."""
     if node_identity is None and key is None:
         raise BadVoter("the new key is not named")
-    voter = parse_voter(node_identity or sending.identity_file, key, proof)
+    voter = parse_voter(sending, node_identity, key, proof)
 
-    async def make(source: Source, sender: AccountId) -> Plan[RotateConsensusKey]:
-        public, proved = voter.proved(sending, source.chain.entry.chain_id, sender)
+    async def make(source: Source, sender: Identity) -> Plan[RotateConsensusKey]:
+        public, proved = voter.proved(source, sender)
         fee = (await foresee(source, params.STAKING.load)).key_rotation_fee
-        retired = (await _own(source, sender)).consensus_key
+        retired = (await _own(source, sender.account_id)).consensus_key
         told = Told({"retired": retired, "burned": tokens(fee)}, validator_fields)
         return Plan(RotateConsensusKey(public, proved, fee), told)
 
@@ -200,12 +202,14 @@ def parse_share(text: str) -> int:
     raise BadShare(f"{text!r} is not a share")
 
 
-def parse_voter(file: Path, key: str | None, proof: str | None) -> Voter:
-    """Return what votes. Raises: BadVoter."""
+def parse_voter(sending: Sending, node: Path | None, key: str | None, proof: str | None) -> Voter:
+    """Return what votes; a file is opened at once. Raises: BadVoter, and as unlock()."""
     if key is None and proof is None:
-        return Voter(file)
+        return Voter(unlock(node, sending.passphrase_file) if node else None)
+    if node is not None:
+        raise BadVoter("the key is named by a file and in hex")
     try:
-        found = Voter(file, bytes.fromhex(key or ""), bytes.fromhex(proof or ""))
+        found = Voter(None, bytes.fromhex(key or ""), bytes.fromhex(proof or ""))
     except ValueError:
         raise BadVoter("the key and its proof are not both in hex") from None
     if (len(found.key), len(found.proof)) != (signing.PUBLIC_KEY_BYTES, signing.SIGNATURE_BYTES):

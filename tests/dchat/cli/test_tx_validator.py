@@ -147,6 +147,7 @@ def test_who_is_not_in_jail_is_refused(town: Market) -> None:
         ((*CREATE, "--commission", "5"), "'5' is not a share"),
         ((*CREATE, "--consensus-key", "ab" * 32), "a key has 32 bytes and its proof 64"),
         ((*CREATE, "--consensus-key", "zz", "--proof", "ab" * 64), "not both in hex"),
+        ((*CREATE, "--consensus-key", "ab", "--node-identity", "x"), "by a file and in hex"),
         (("rotate-consensus-key",), "the new key is not named"),
     ],
 )
