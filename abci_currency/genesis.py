@@ -362,7 +362,7 @@ def _begin_validator(draft: Draft, founder: Founder, held: Amount, now: EpochMs)
         (commission, founder.min_self_delegation),
     )
     opened = staking.found(draft, founder.operator)
-    bonded = replace(opened, tokens=held, shares=held, key_changed_at=now)
+    bonded = replace(opened, tokens=held, shares=held)
     staking.replace_validator(draft, founder.operator, opened, bonded)
 
 

@@ -54,6 +54,7 @@ class Validator:
 
     consensus_key: bytes
     key_changed_at: EpochMs
+    """0 until it changes for the first time: that is allowed at any time."""
     moniker: str
     commission: Commission
     min_self_delegation: Amount
