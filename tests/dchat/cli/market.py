@@ -102,6 +102,11 @@ def said(ran: Ran) -> Json:
     return json.loads(ran.out)
 
 
+def unasked(*words: object) -> Ran:
+    """Stand in for the command line until a test brings its own."""
+    raise AssertionError(f"a test without a command line ran {words}")
+
+
 @contextmanager
 def market(
     folder: Path, dchat: Callable[..., Ran], *settings: Setting, funds: Amount = FUNDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.dchat.cli.market import (
     said,
     slashed,
     table,
+    unasked,
     validates,
 )
 from tests.dchat.cli.nodes import Dchat
@@ -28,10 +30,20 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def town(tmp_path: Path, dchat: Dchat) -> Iterator[Market]:
-    with market(tmp_path, dchat, validates("alice", 3_000_000), slashed("alice", 500)) as opened:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    with market(
+        tmp_path_factory.mktemp("market"),
+        unasked,
+        validates("alice", 3_000_000),
+        slashed("alice", 500),
+    ) as opened:
         yield opened
+
+
+@pytest.fixture
+def town(running: Market, dchat: Dchat) -> Market:
+    return replace(running, dchat=dchat)
 
 
 def test_a_validators_slashes_are_all_of_its_slashes(town: Market) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +22,7 @@ from tests.dchat.cli.market import (
     masked,
     said,
     table,
+    unasked,
     validates,
 )
 from tests.dchat.cli.nodes import Dchat
@@ -38,8 +39,8 @@ def one_votes(draft: Draft) -> None:
     STAKING.save(draft, Staking(max_validators=1))
 
 
-@pytest.fixture
-def town(tmp_path: Path, dchat: Dchat) -> Iterator[Market]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     stakes = (
         one_votes,
         validates("alice", 3_000_000),
@@ -48,8 +49,13 @@ def town(tmp_path: Path, dchat: Dchat) -> Iterator[Market]:
         delegates("carol", "bob", 500_000),
         leaves("carol", "alice", 250_000),
     )
-    with market(tmp_path, dchat, *stakes) as opened:
+    with market(tmp_path_factory.mktemp("market"), unasked, *stakes) as opened:
         yield opened
+
+
+@pytest.fixture
+def town(running: Market, dchat: Dchat) -> Market:
+    return replace(running, dchat=dchat)
 
 
 def test_validators_are_listed_and_add_up_to_the_pool(town: Market) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.dchat.cli.market import (
     masked,
     said,
     table,
+    unasked,
     validates,
 )
 from tests.dchat.cli.nodes import Dchat
@@ -52,10 +54,15 @@ def nobodys(draft: Draft) -> None:
     accounts.credit(draft, pools.TREASURY, Amount(1))
 
 
-@pytest.fixture
-def town(tmp_path: Path, dchat: Dchat) -> Iterator[Market]:
-    with market(tmp_path, dchat, two_vote, *STAKES) as opened:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    with market(tmp_path_factory.mktemp("market"), unasked, two_vote, *STAKES) as opened:
         yield opened
+
+
+@pytest.fixture
+def town(running: Market, dchat: Dchat) -> Market:
+    return replace(running, dchat=dchat)
 
 
 def test_the_supply_is_shown_by_who_holds_it(town: Market) -> None:

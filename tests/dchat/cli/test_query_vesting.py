@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from tests.dchat.cli.market import SHOWN, Market, locks, market, masked, table
+from tests.dchat.cli.market import SHOWN, Market, locks, market, masked, table, unasked
 from tests.dchat.cli.nodes import Dchat
 
 
-@pytest.fixture
-def town(tmp_path: Path, dchat: Dchat) -> Iterator[Market]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     locked = (locks("alice", 5_000), locks("carol", 700, vested=False))
-    with market(tmp_path, dchat, *locked) as opened:
+    with market(tmp_path_factory.mktemp("market"), unasked, *locked) as opened:
         yield opened
+
+
+@pytest.fixture
+def town(running: Market, dchat: Dchat) -> Market:
+    return replace(running, dchat=dchat)
 
 
 def test_one_lock_is_shown_with_its_times(town: Market) -> None:
