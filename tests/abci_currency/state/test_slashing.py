@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from abci_currency import keys, params
 from abci_currency.hooks import maturing
@@ -90,7 +92,7 @@ def test_what_burns_is_rounded_up() -> None:
     assert slash(founded(ALL), charge(tokens_then=10_001, fraction_bp=1)) == 2
 
 
-def test_stake_that_came_later_bears_nothing() -> None:
+def test_stake_that_came_later_adds_nothing_to_what_burns() -> None:
     draft = with_carol()
 
     assert slash(draft, charge(600 * UNIT)) == 30 * UNIT
@@ -226,6 +228,45 @@ def test_where_more_left_than_was_at_stake_nothing_is_given_back() -> None:
 
     assert slash(draft, charge(300 * UNIT)) == 0
     assert validator(draft).tokens == 600 * UNIT
+
+
+movement = st.tuples(
+    st.integers(10, 40),
+    st.sampled_from([ALICE, CAROL]),
+    st.sampled_from(["unbond", "redelegate"]),
+    st.integers(1, 60 * UNIT),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    moves=st.lists(movement, max_size=6),
+    offence=st.integers(10, 30),
+    delay=st.integers(0, 10),
+    fraction_bp=st.integers(1, 10_000),
+)
+def test_wherever_the_stake_of_back_then_is_all_of_it_bears_the_slash(
+    moves: list[tuple[int, Person, str, int]], offence: int, delay: int, fraction_bp: int
+) -> None:
+    """Rounded up once for what stayed, and once for each part that moved."""
+    draft, made, then = with_carol(), offence + delay, 0
+    for height in range(41):
+        if height == made:
+            slash(draft, charge(then, offence, fraction_bp), height)
+        for _, who, kind, shares in [each for each in moves if each[0] == height]:
+            move(draft, as_(who, height), kind, shares)
+        then = validator(draft).tokens if height <= offence - 2 else then
+    end_all(draft)
+
+    least = -(-then * fraction_bp // 10_000)
+    assert least <= supply.load(draft).burned <= least + len(moves)
+
+
+def move(draft: Draft, ctx: TxContext, kind: str, shares: int) -> None:
+    if kind == "unbond":
+        leaving.unbond(draft, ctx, ALICE.id, shares)
+    elif validator(draft).tokens:
+        leaving.redelegate(draft, ctx, ALICE.id, BOB.id, shares)
 
 
 def test_a_jailed_validator_may_not_be_chosen() -> None:
