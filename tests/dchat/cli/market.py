@@ -28,10 +28,11 @@ from dchat.node.network import NetworkFile
 from dchat.node.proto import abci_pb2 as pb
 from relay.net.address import peer_id_of
 from tests.conftest import Ran
+from tests.fakes.chain import FakeChain
 from tests.fakes.consensus import Consensus
 from tests.fakes.memory import CHAIN
 from tests.fakes.people import identity_of
-from tests.fakes.rpc_node import Json, RpcNode, serving
+from tests.fakes.rpc_node import Json, RpcNode, recent, serving
 
 NAMES = ("alice", "bob", "carol", "dave")
 PEOPLE: Mapping[str, AccountId] = {name: identity_of(name).account_id for name in NAMES}
@@ -109,18 +110,22 @@ def unasked(*words: object) -> Ran:
 
 @contextmanager
 def market(
-    folder: Path, dchat: Callable[..., Ran], *settings: Setting, funds: Amount = FUNDS
+    folder: Path,
+    dchat: Callable[..., Ran],
+    *settings: Setting,
+    headers: FakeChain | None = None,
 ) -> Generator[Market]:
     """Give a market where everybody but dave has funds, after two blocks on these settings."""
 
     def begin(draft: Draft, context: GenesisContext, _data: bytes) -> None:
         held = sorted(PEOPLE[name] for name in NAMES[:3])
-        allocations = tuple(genesis.Allocation(account, funds) for account in held)
+        allocations = tuple(genesis.Allocation(account, FUNDS) for account in held)
         genesis.begin(draft, context.chain_id, genesis.Genesis(params.DEFAULT, allocations))
         for setting in settings:
             setting(draft)
 
-    node = MarketNode(replace(CURRENCY, genesis=begin), folder / "currency")
+    rules = replace(CURRENCY, genesis=begin)
+    node = MarketNode(rules, folder / "currency", headers or recent())
     node.consensus = Clocked(node)
     node.block()
     node.block()

@@ -16,6 +16,7 @@ from tests.dchat.cli.market import (
     PEOPLE,
     SHOWN,
     Market,
+    Setting,
     delegates,
     earns,
     market,
@@ -25,8 +26,9 @@ from tests.dchat.cli.market import (
     validates,
 )
 from tests.dchat.cli.nodes import Dchat
+from tests.fakes.rpc_node import recent
 
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 STAKES = (
     validates("alice", 3_000_000),
     delegates("carol", "alice", 1_000_000),
@@ -34,12 +36,16 @@ STAKES = (
 )
 
 
-def emits(draft: Draft) -> None:
-    """Every hour 1,000 tokens are issued to stakers, 5,000 at most; all hours are long over."""
-    hourly, most = Amount(1000 * UNIT), Amount(5000 * UNIT)
-    rules = Rewards(epoch_ms=HOUR_MS, epoch_emission=hourly, max_emission=most)
-    REWARDS.save(draft, rules)
-    rewards.begin(draft, EpochMs(1_700_000_000_000))
+def emits(begun: EpochMs) -> Setting:
+    """Every minute since then 1,000 tokens are issued to stakers."""
+
+    def begin(draft: Draft) -> None:
+        most, each = Amount(5000 * UNIT), Amount(1000 * UNIT)
+        rules = Rewards(epoch_ms=MINUTE_MS, epoch_emission=each, max_emission=most)
+        REWARDS.save(draft, rules)
+        rewards.begin(draft, begun)
+
+    return begin
 
 
 def dave_is_paid(draft: Draft) -> None:
@@ -75,11 +81,16 @@ def test_an_operator_sees_its_commission_too(town: Market) -> None:
     assert (told["rewards_due"], told["commission_due"]) == ("27000 DCHAT", "4000 DCHAT")
 
 
-def test_emission_that_nobody_touched_yet_counts(tmp_path: Path, dchat: Dchat) -> None:
-    with market(tmp_path, dchat, *STAKES, emits) as opened:
-        told = said(opened.query("rewards", SHOWN["carol"], "--json"))
+def test_emission_that_no_transaction_has_touched_counts(tmp_path: Path, dchat: Dchat) -> None:
+    headers = recent()
+    first_ms = headers.time_ns(1) // 1_000_000
+    ends_between_blocks = emits(EpochMs(first_ms + 500 - MINUTE_MS))
 
-    assert told["rewards_due"] == "10125 DCHAT"
+    with market(tmp_path, dchat, *STAKES, ends_between_blocks, headers=headers) as opened:
+        then = said(opened.query("rewards", SHOWN["carol"], "--json"))
+        issued = said(opened.query("supply", "--json"))["issued"]
+
+    assert (then["rewards_due"], issued) == ("9225 DCHAT", "30040000 DCHAT")
 
 
 def test_one_validator_is_asked_about_by_name_without_a_listing(town: Market) -> None:
