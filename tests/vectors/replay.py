@@ -19,10 +19,12 @@ from typing import TypedDict, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from abci_currency.state.stake import address_of
 from dchat.kernel.ids import Height
 from dchat.kernel.machine import Machine
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
+from dchat.node.proto import validator_pb2
 from dchat.node.storage import Storage
 from tests.fakes.consensus import GENESIS_S, VOTER, init_request, state_bytes, wrapped
 from tests.fakes.memory import CHAIN
@@ -104,23 +106,38 @@ def play(machine: Machine, recording: Recording, directory: Path) -> Iterator[tu
         node = Node(machine, storage)
         genesis = init_request(wrapped(base64.b64decode(recording["genesis"])))
         genesis.chain_id = recording["chain_id"]
+        genesis.time.CopyFrom(_time(recording["blocks"][0]))  # the first block has genesis' time
         voter = recording["validator"]
         genesis.validators[0].power = voter["power"]
         genesis.validators[0].pub_key.ed25519 = bytes.fromhex(voter["public_key"])
         yield (node.init_chain(genesis).app_hash.hex(),)
         for block in recording["blocks"]:
-            answer = node.finalize_block(_request(block))
+            answer = node.finalize_block(_request(block, voter))
             node.commit(pb.RequestCommit())
             yield (answer.app_hash.hex(), *(str(result.code) for result in answer.tx_results))
 
 
-def _request(block: RecordedBlock) -> pb.RequestFinalizeBlock:
-    seconds, rest_ms = divmod(block["time_ms"], 1000)
+def _request(block: RecordedBlock, voter: RecordedValidator) -> pb.RequestFinalizeBlock:
+    """What CometBFT asks of a chain whose one validator has to be in every commit."""
     return pb.RequestFinalizeBlock(
         height=block["height"],
-        time=Timestamp(seconds=seconds, nanos=rest_ms * 1_000_000),
+        time=_time(block),
         proposer_address=bytes.fromhex(block["proposer"]),
+        decided_last_commit=_commit(voter) if block["height"] > 1 else None,
         txs=[base64.b64decode(raw) for raw in block["txs"]],
+    )
+
+
+def _time(block: RecordedBlock) -> Timestamp:
+    seconds, rest_ms = divmod(block["time_ms"], 1000)
+    return Timestamp(seconds=seconds, nanos=rest_ms * 1_000_000)
+
+
+def _commit(voter: RecordedValidator) -> pb.CommitInfo:
+    address = address_of(bytes.fromhex(voter["public_key"]))
+    named = pb.Validator(address=address, power=voter["power"])
+    return pb.CommitInfo(
+        votes=[pb.VoteInfo(validator=named, block_id_flag=validator_pb2.BLOCK_ID_FLAG_COMMIT)]
     )
 
 
