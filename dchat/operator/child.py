@@ -7,6 +7,7 @@ everything in order.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -92,13 +93,13 @@ async def start(child: Child, marks: Mapping[str, str] | None = None) -> Running
     return Running(child, process, tail, trio.CancelScope(shield=True), trio.Event())
 
 
-async def stop(running: Running) -> None:
-    """End the process: SIGTERM, then SIGKILL after the child's deadline. Its output ends too."""
+async def stop(running: Running, within_s: float = math.inf) -> None:
+    """End process and output: SIGTERM, then SIGKILL after the child's deadline or sooner."""
     running.stopping = True
     with trio.CancelScope(shield=True):
         with suppress(ProcessLookupError):
             running.process.send_signal(signal.SIGTERM)
-        with trio.move_on_after(running.child.stop_deadline_s):
+        with trio.move_on_after(min(within_s, running.child.stop_deadline_s)):
             await running.process.wait()
         if running.process.returncode is None:
             running.process.kill()

@@ -8,6 +8,7 @@ survives the supervisor, even when that is killed.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import subprocess
@@ -35,6 +36,8 @@ LONGEST_PAUSE_S: Final = 30.0
 MAX_FAILURES: Final = 5
 WINDOW_S: Final = 120.0
 MAX_WORDS: Final = 400
+BEREFT_STOP_S: Final = 5.0
+"""For a child to stop in once another has died: CometBFT hangs when its application is gone."""
 
 logger = log.get(__name__)
 
@@ -189,9 +192,10 @@ async def _run(group: Group, tether: Leash, report: Report) -> Failure:
             return await _first_to_end(running)
         finally:
             report(group.name, Phase.STOPPING, None)
+            bereft = any(each.process.poll() is not None for each in running)
             with trio.CancelScope(shield=True):
                 for each in reversed(running):
-                    await processes.stop(each)
+                    await processes.stop(each, BEREFT_STOP_S if bereft else math.inf)
                     await tether.release(each.process.pid)
 
 

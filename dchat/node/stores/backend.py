@@ -24,7 +24,7 @@ class StoreUnusable(OperatorError):
 class StoreDamaged(StoreUnusable):
     """The database contradicts itself or its checksums."""
 
-    hint = "move the directory away and let the node sync again, or restore a snapshot"
+    hint = "move the directory away and start again: CometBFT's blocks build the state anew"
 
 
 class StoreLocked(StoreUnusable):

@@ -135,6 +135,27 @@ def test_a_killed_child_takes_its_group_along_and_all_start_again(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_child_that_hangs_without_a_dead_one_is_not_waited_for(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BEREFT_STOP_S", 0.1)
+    deaf = tmp_path / "deaf"
+    program = (
+        "import pathlib, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(deaf)!r}).touch()\ntime.sleep(600)"
+    )
+    hanging = replace(scene.child("hanging", program), stop_deadline_s=600.0)
+    dying = scene.child(
+        "dying", f"import os, time\nwhile not os.path.exists({str(deaf)!r}):\n time.sleep(0.01)"
+    )
+
+    scene.play(Group("pair", (dying, hanging)), lambda: Phase.PAUSED in scene.phases)
+
+    assert scene.failures[0].child == "dying"
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_child_that_keeps_failing_ends_everything_with_its_last_words(scene: Scene) -> None:
     group = Group("lone", (scene.child("sick", "import sys; sys.exit('no space left')"),))
 
