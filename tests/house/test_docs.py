@@ -11,7 +11,14 @@ import pytest
 from dchat.node.config import RelayConfig, Settings, ValidatorConfig, load
 from tests.house.rooms import HOUSE, offenders, shown
 
-READERS = ("README.md", "docs/users.md", "docs/relays.md", "docs/validators.md", "docs/cli.md")
+READERS = (
+    "README.md",
+    "docs/users.md",
+    "docs/relays.md",
+    "docs/validators.md",
+    "docs/economy.md",
+    "docs/cli.md",
+)
 # Hosts that a file of ours may name: this machine, names for examples, our own, a placeholder ...
 HERE = r"localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|[^a-zA-Z0-9].*|HOST.*"
 OURS = r"([a-z0-9-]+\.)*(example\.(com|org|net)|dchat\.org)"
