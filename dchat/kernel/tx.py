@@ -3,8 +3,8 @@
     [kind 0, version 1, chain_id, sender, public_key, nonce, fee, cost_limit,
      valid_until_height, [type, field, …]]  ‖  Ed25519 signature
 
-The signature covers `dchat/tx/v1` ‖ SHA-256(array). The kind comes first so that bundles (kind 1)
-can follow without a second parser. Source: ADR 4.
+The signature covers `dchat/tx/v1` ‖ SHA-256(array). Kind 1 is a bundle of these (bundle.py).
+Source: ADR 4.
 """
 
 from __future__ import annotations

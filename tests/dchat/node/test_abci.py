@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dchat.kernel.errors import OperatorError
-from dchat.node.abci import MAX_CONNECTIONS, MAX_PATH_BYTES, RUN, serve
+from dchat.node.abci import MAX_CONNECTIONS, MAX_PATH_BYTES, RUN, RUN_BYTES, serve
 from dchat.node.bell import Bell
 from dchat.node.frames import MAX_FRAME_BYTES, FrameReader, encode_size
 from dchat.node.proto import abci_pb2 as pb
@@ -221,15 +221,16 @@ def test_another_connection_may_end_and_the_mempool_stay(path: Path, app: Counte
         assert not app.forgot.is_set()
 
 
+@pytest.mark.parametrize(("raw", "runs"), [(b"x", [RUN, RUN, 1]), (b"x" * RUN_BYTES, [1, 1])])
 def test_a_run_of_transactions_is_bounded_for_consensus_to_come_between(
-    path: Path, app: Counter
+    path: Path, app: Counter, raw: bytes, runs: list[int]
 ) -> None:
     with served(path, app):
         client = Client(path)
-        client.send(*[check(b"x")] * (2 * RUN + 1))
-        [client.receive() for _ in range(2 * RUN + 1)]
+        client.send(*[check(raw)] * sum(runs))
+        [client.receive() for _ in range(sum(runs))]
 
-    assert [len(run) for run in app.foretold] == [RUN, RUN, 1]
+    assert [len(run) for run in app.foretold] == runs
 
 
 def test_a_request_that_only_begins_like_a_transaction_is_judged_by_what_it_is(
