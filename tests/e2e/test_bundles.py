@@ -56,7 +56,7 @@ def test_each_of_a_bundle_is_found_by_its_own_hash_and_proved(
 
     answer = solo.rpc("broadcast_tx_sync", tx=f"0x{bundle.build([good, refused]).hex()}")
     ran = [
-        dchat("query", "tx", tx.tx_hash(raw).hex(), "--network", file, "--json")
+        dchat("query", "tx", tx.tx_hash(raw).hex(), "--network", file, "--wait-s", "60", "--json")
         for raw in (good, refused)
     ]
 
