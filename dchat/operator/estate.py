@@ -28,7 +28,8 @@ from genesis import build as builder
 
 MARKER: Final = "devnet.toml"
 BEGUN: Final = ".devnet-begun"
-FORMAT: Final = 2
+FORMAT: Final = 3
+"""The third has stake in its genesis."""
 FILES: Final = (
     *("network.toml", "network.toml.new", "relay.toml", f"{MARKER}.new"),
     *(*builder.FILES.values(), MARKER, BEGUN),

@@ -98,6 +98,37 @@ def test_a_refused_start_writes_nothing(
     assert sorted(net.folder.rglob("*")) == before
 
 
+def test_a_stake_below_the_networks_minimum_is_refused_with_the_least(
+    net: Network, dchat: Dchat
+) -> None:
+    ran = dchat(*args(net, "--identity", net.folder / "rich.json", "--stake", "9"))
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "dchat: error: a stake of 9 DCHAT is below the network's minimum of 10\n"
+        "dchat: hint: give --stake 10 or more, or none to run a full node\n"
+    )
+
+
+def test_a_founder_may_keep_the_flag_with_which_others_join(net: Network, dchat: Dchat) -> None:
+    ports = ("--listen", "127.0.0.1:0", "--rpc-listen", "127.0.0.1:0")
+    more = ("--health-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--dry-run")
+
+    ran = dchat(*args(net, "--stake", "9", *ports, *more))
+
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_another_rule_than_genesis_has_is_refused(net: Network, dchat: Dchat) -> None:
+    file = net.folder / "validator.toml"
+    file.write_text("[staking]\nunbonding_time = 60\n")
+
+    ran = dchat(*args(net, "--config", file))
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "staking.unbonding_time is 60, genesis says 1209600" in ran.err
+
+
 def test_a_changed_genesis_file_is_refused(net: Network, dchat: Dchat) -> None:
     path = net.folder / "genesis-chat.json"
     path.write_bytes(path.read_bytes() + b" ")

@@ -154,10 +154,11 @@ def test_a_cut_off_creation_starts_over(made: Estate) -> None:
     [
         "",
         "format = 1\n",
-        "format = 2\n[ports]\n",
-        'format = 2\nname = "x"\n[ports]\np2p = "a"\n',
-        'format = 2\nname = "x"\nvalidators = 0\nfull_nodes = 0\n[ports]\n' + PORTS,
-        'format = 2\nname = "x"\nvalidators = 99\nfull_nodes = 0\n[ports]\n' + PORTS,
+        "format = 2\n",
+        "format = 3\n[ports]\n",
+        'format = 3\nname = "x"\n[ports]\np2p = "a"\n',
+        'format = 3\nname = "x"\nvalidators = 0\nfull_nodes = 0\n[ports]\n' + PORTS,
+        'format = 3\nname = "x"\nvalidators = 99\nfull_nodes = 0\n[ports]\n' + PORTS,
         "[",
     ],
 )
