@@ -71,7 +71,7 @@ SYNC = Load("sync", "broadcast_tx_sync", lanes=200, batch=1)
 
 def bundled(size: int) -> Load:
     """Return the load in bundles: whoever makes them waits for the answer to each."""
-    return Load("bundle", "broadcast_tx_sync", lanes=8, batch=1, bundle=size)
+    return Load("bundle", "broadcast_tx_sync", lanes=4, batch=1, bundle=size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--write-baseline", action="store_true")
     chosen = parser.parse_args()
+    together = bundled(chosen.bundle)
+    if chosen.txs % (together.lanes * chosen.bundle) or chosen.txs % ACCOUNTS:
+        parser.error("the transfers do not fill whole bundles on every connection and account")
     rounds: list[tuple[str, Load, int]] = [
         (peer, load, chosen.txs)
-        for load in (ASYNC, bundled(chosen.bundle))
+        for load in (ASYNC, together)
         for _ in range(chosen.rounds)
         for peer in (("kvstore", "dchat") if load is ASYNC else ("dchat",))
     ]
@@ -225,6 +228,7 @@ def _seeds() -> list[bytes]:
     return [n.to_bytes(32, "big") for n in range(1, ACCOUNTS + 1)]
 
 
+@cache
 def _transfers(count: int, lanes: int) -> list[list[bytes]]:
     """Transfers in a ring of accounts; all of one account's lie in one lane, in order."""
     seeds = _seeds()
