@@ -22,8 +22,8 @@ from typing import Final, Never, TypeVar
 from abci_currency import params
 from abci_currency.hooks import active_set
 from abci_currency.params import BASIS_POINTS, Relays, Rewards, Slashing, Staking
-from abci_currency.state import pools, rewards, staking, vesting
-from abci_currency.state.staking import Commission, Delegation
+from abci_currency.state import pools, rewards, stake, staking, vesting
+from abci_currency.state.stake import Commission, Delegation
 from abci_currency.state.vesting import Vesting
 from abci_currency.txs.validator import check_moniker
 from dchat.kernel import accounts, codec, signing, supply
@@ -125,8 +125,8 @@ _TERMS: Final = codec.Record(
 _FOUNDER: Final = codec.Record(
     Founder,
     operator=ACCOUNT_ID,
-    consensus_key=staking.CONSENSUS_KEY,
-    moniker=codec.Text(staking.MAX_MONIKER_BYTES),
+    consensus_key=stake.CONSENSUS_KEY,
+    moniker=codec.Text(stake.MAX_MONIKER_BYTES),
     terms=_TERMS,
     min_self_delegation=codec.U64,
     stake=codec.U64,
@@ -163,7 +163,7 @@ def powers(beginning: Beginning) -> dict[bytes, int]:
     """Return the voting power of each founder by its consensus key, as CometBFT must have it."""
     held = tokens(beginning)
     return {
-        each.consensus_key: held[each.operator] // staking.POWER_UNIT for each in beginning.founders
+        each.consensus_key: held[each.operator] // stake.POWER_UNIT for each in beginning.founders
     }
 
 
@@ -221,8 +221,8 @@ def _check_founders(founders: tuple[Founder, ...], rules: Staking) -> None:
 def check_founder(founder: Founder, rules: Staking) -> None:
     """Return if a validator may begin like this, whatever the others do. Raises: CodecError."""
     name, terms = f"validator {show_account(founder.operator)}", founder.terms
-    if len(founder.moniker.encode()) > staking.MAX_MONIKER_BYTES:
-        raise CodecError(f"{name}: its moniker is over {staking.MAX_MONIKER_BYTES} bytes")
+    if len(founder.moniker.encode()) > stake.MAX_MONIKER_BYTES:
+        raise CodecError(f"{name}: its moniker is over {stake.MAX_MONIKER_BYTES} bytes")
     _check_moniker(founder.moniker, name)
     if not signing.is_strong(founder.consensus_key):
         raise CodecError(f"{name}: its consensus key is not a safe Ed25519 key")
@@ -371,7 +371,7 @@ def _begin_delegation(
 ) -> None:
     accounts.debit(draft, delegator, amount)
     record = Delegation(shares=amount, paid_per_share=0, liable_shares=0)
-    staking.save_delegation(draft, delegator, operator, record)
+    stake.save_delegation(draft, delegator, operator, record)
 
 
 def _record(lock: Lock) -> Vesting:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final, cast
 
 from abci_currency import keys, params
-from abci_currency.state import rewards, staking
+from abci_currency.state import rewards, stake, staking
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.codec import MAX_U64
@@ -36,7 +36,7 @@ class Member:
 
 
 _MEMBER: Final = codec.Record(
-    Member, operator=ACCOUNT_ID, consensus_key=staking.CONSENSUS_KEY, power=codec.U64
+    Member, operator=ACCOUNT_ID, consensus_key=stake.CONSENSUS_KEY, power=codec.U64
 )
 SHAPE: Final = codec.ListOf(_MEMBER, MAX_MEMBERS)
 
@@ -71,7 +71,7 @@ def _candidates(state: State) -> Iterator[Member]:
         _, rank, operator = cast("tuple[str, bytes, bytes]", tuple(codec.unpack_array(place)))
         tokens = MAX_U64 - int.from_bytes(rank, "big")
         yield Member(
-            AccountId(operator), staking.CONSENSUS_KEY.decode_own(key), tokens // staking.POWER_UNIT
+            AccountId(operator), stake.CONSENSUS_KEY.decode_own(key), tokens // stake.POWER_UNIT
         )
 
 

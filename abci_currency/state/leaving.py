@@ -126,7 +126,7 @@ def _parted(
     entries = sorted(_redelegations(draft, delegator, operator, held.liable_shares), key=_age)
     parts = tuple(_take_bound(draft, entries, bound))
     record = replace(held, liable_shares=held.liable_shares - bound)
-    staking.save_delegation(draft, delegator, operator, record)
+    stake.save_delegation(draft, delegator, operator, record)
     return (_Part(free), *parts) if free else parts
 
 
@@ -217,7 +217,7 @@ def _begin_redelegation(
     draft.put(keys.maturing(due, key), _PRESENT)
     held = _held(draft, ctx.sender, target)
     record = replace(held, liable_shares=held.liable_shares + shares)
-    staking.save_delegation(draft, ctx.sender, target, record)
+    stake.save_delegation(draft, ctx.sender, target, record)
 
 
 def jail_if_short(draft: Draft, operator: AccountId, ctx: TxContext) -> tuple[Event, ...]:
@@ -229,11 +229,11 @@ def jail_if_short(draft: Draft, operator: AccountId, ctx: TxContext) -> tuple[Ev
     own = stake.self_stake(draft, operator)
     if operator != ctx.sender or record.jailed or own >= record.min_self_delegation:
         return ()
-    return slashing.jail(draft, operator, ctx.block_time_ms)
+    return slashing.set_aside(draft, operator, ctx.block_time_ms)
 
 
 def _held(draft: Draft, delegator: AccountId, operator: AccountId) -> stake.Delegation:
-    return staking.delegation(draft, delegator, operator) or _NO_SHARES
+    return stake.delegation(draft, delegator, operator) or _NO_SHARES
 
 
 def end_unbonding(
@@ -285,7 +285,7 @@ def end_redelegation(
     """Let redelegated shares be free, and return what slashes of their source took and burned."""
     held = _held(draft, delegator, target)
     record = replace(held, liable_shares=held.liable_shares - entry.shares)
-    staking.save_delegation(draft, delegator, target, record)
+    stake.save_delegation(draft, delegator, target, record)
     brought, height = Amount(entry.shares), context.height
     kept = liability.taken_off(draft, entry.source, brought, entry.begun_at, height)
     if kept == brought:

@@ -1,6 +1,6 @@
 """What is done with stake: bonding it, taking it back, and changing a validator in one place.
 
-The records are those of stake.py, named here as well. `replace_validator` is the only way to
+The records are those of stake.py. `replace_validator` is the only way to
 change a validator: it lets rewards catch up first and keeps the index of power and the sum of
 active tokens in step, so that neither is ever computed by walking.
 Source: the rules of Cosmos SDK x/staking; ADR 14.
@@ -14,25 +14,16 @@ from typing import Final
 from abci_currency import keys
 from abci_currency.state import pools, rewards
 from abci_currency.state.stake import (
-    ADDRESS_BYTES,
     CONSENSUS_KEY,
-    DELEGATION,
-    MAX_MONIKER_BYTES,
     POWER_UNIT,
-    REDELEGATION,
-    UNBONDING,
-    VALIDATOR,
     Commission,
     Delegation,
-    Redelegation,
-    Unbonding,
     Validator,
     address_of,
     delegation,
     operator_of,
     save_delegation,
     save_validator,
-    self_stake,
     shares_for,
     tokens_for,
     validator,
@@ -42,31 +33,6 @@ from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import AmountTooLarge, TxRejected
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft
-
-__all__ = [
-    "ADDRESS_BYTES",
-    "CONSENSUS_KEY",
-    "DELEGATION",
-    "MAX_MONIKER_BYTES",
-    "POWER_UNIT",
-    "REDELEGATION",
-    "UNBONDING",
-    "VALIDATOR",
-    "Commission",
-    "Delegation",
-    "Redelegation",
-    "Unbonding",
-    "Validator",
-    "address_of",
-    "delegation",
-    "operator_of",
-    "save_delegation",
-    "save_validator",
-    "self_stake",
-    "shares_for",
-    "tokens_for",
-    "validator",
-]
 
 _NEVER: Final = EpochMs(0)
 _NOTHING: Final = Amount(0)

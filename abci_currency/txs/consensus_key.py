@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from abci_currency import params
-from abci_currency.state import staking
+from abci_currency.state import stake, staking
 from dchat.kernel import codec, signing, supply
 from dchat.kernel.accounts import debit
 from dchat.kernel.errors import TxRejected
@@ -119,7 +119,7 @@ def apply(draft: Draft, tx: RotateConsensusKey, ctx: TxContext) -> tuple[Event, 
     return (ConsensusKeyRotated(ctx.sender, before.consensus_key, tx.consensus_key),)
 
 
-def _check_due(before: staking.Validator, rules: params.Staking, now: EpochMs) -> None:
+def _check_due(before: stake.Validator, rules: params.Staking, now: EpochMs) -> None:
     if before.tombstoned:
         raise staking.ValidatorTombstoned("it signed twice and will never vote again")
     next_at = EpochMs(before.key_changed_at + rules.unbonding_ms)
@@ -132,7 +132,7 @@ FAMILY: Final = Family(
     name="rotate_consensus_key",
     shape=codec.Record(
         RotateConsensusKey,
-        consensus_key=staking.CONSENSUS_KEY,
+        consensus_key=stake.CONSENSUS_KEY,
         proof=PROOF,
         most_burned=codec.U64,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from abci_currency.state import leaving, rewards, staking
+from abci_currency.state import leaving, rewards, stake, staking
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected, ZeroAmount
@@ -131,7 +131,7 @@ def settle(draft: Draft, tx: SettleUnbonding, ctx: TxContext) -> tuple[Event, ..
 
 
 def _shares(draft: Draft, delegator: AccountId, operator: AccountId, amount: Amount) -> int:
-    held = staking.delegation(draft, delegator, operator)
+    held = stake.delegation(draft, delegator, operator)
     return staking.shares_worth(staking.found(draft, operator), held.shares if held else 0, amount)
 
 

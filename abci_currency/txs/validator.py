@@ -8,7 +8,7 @@ from typing import Final
 
 from abci_currency import params
 from abci_currency.params import BASIS_POINTS, DAY_MS
-from abci_currency.state import rewards, staking
+from abci_currency.state import rewards, stake, staking
 from abci_currency.state.stake import Commission
 from abci_currency.txs.consensus_key import PROOF, check_key, check_proof
 from dchat.kernel import codec
@@ -169,7 +169,7 @@ def edit(draft: Draft, tx: EditValidator, ctx: TxContext) -> tuple[Event, ...]:
 def _check_least(draft: Draft, asked: Amount, promised: Amount, operator: AccountId) -> None:
     if asked < promised:
         raise BadMinSelfDelegation(f"{asked} base units, {promised} are promised")
-    if asked > promised and asked > (own := staking.self_stake(draft, operator)):
+    if asked > promised and asked > (own := stake.self_stake(draft, operator)):
         raise BadMinSelfDelegation(f"{asked} base units, the operator has {own} of its own")
 
 
@@ -193,9 +193,9 @@ CREATE: Final = Family(
     name="create_validator",
     shape=codec.Record(
         CreateValidator,
-        consensus_key=staking.CONSENSUS_KEY,
+        consensus_key=stake.CONSENSUS_KEY,
         proof=PROOF,
-        moniker=codec.Text(staking.MAX_MONIKER_BYTES),
+        moniker=codec.Text(stake.MAX_MONIKER_BYTES),
         rate_bp=codec.U64,
         max_rate_bp=codec.U64,
         max_change_bp=codec.U64,
@@ -212,7 +212,7 @@ EDIT: Final = Family(
     name="edit_validator",
     shape=codec.Record(
         EditValidator,
-        moniker=codec.Text(staking.MAX_MONIKER_BYTES),
+        moniker=codec.Text(stake.MAX_MONIKER_BYTES),
         rate_bp=codec.U64,
         min_self_delegation=codec.U64,
     ),

@@ -12,7 +12,7 @@ from abci_currency.genesis import Beginning, Bond, Founder, Lock, Rules, Terms
 from abci_currency.hooks import active_set
 from abci_currency.machine import MACHINE
 from abci_currency.params import DAY_MS, Relays, Rewards, Slashing, Staking
-from abci_currency.state import audit, pools, rewards, staking, vesting
+from abci_currency.state import audit, pools, rewards, stake, staking, vesting
 from abci_currency.state.supply import of_state
 from dchat.kernel import accounts, codec, signing
 from dchat.kernel import genesis as kernel
@@ -85,9 +85,9 @@ def test_founders_vote_with_all_that_is_bonded_to_them() -> None:
         True,
         False,
     )
-    assert ann.commission == staking.Commission(500, 2000, 100, NOW)
+    assert ann.commission == stake.Commission(500, 2000, 100, NOW)
     assert (ann.moniker, ann.min_self_delegation) == ("ann", tokens(50))
-    assert staking.operator_of(state, staking.address_of(KEYS[0])) == ANN
+    assert stake.operator_of(state, stake.address_of(KEYS[0])) == ANN
     assert [each.operator for each in active_set.load(state)] == [ANN, BEN]
     assert rewards.totals(state).active_tokens == tokens(460) + UNIT // 2
     assert rewards.totals(state).accrued_to == NOW
@@ -96,9 +96,9 @@ def test_founders_vote_with_all_that_is_bonded_to_them() -> None:
 def test_delegations_and_locks_are_their_owners() -> None:
     state = started()
 
-    held = staking.delegation(state, CAT, BEN)
+    held = stake.delegation(state, CAT, BEN)
     lock = vesting.vesting(state, DAN)
-    assert held == staking.Delegation(UNIT // 2, 0, 0)
+    assert held == stake.Delegation(UNIT // 2, 0, 0)
     assert lock is not None
     assert (lock.vested(NOW), lock.vested(EpochMs(NOW + 10))) == (0, tokens(2))
 

@@ -12,7 +12,7 @@ from abci_currency.genesis import Beginning, Bond, Founder, Lock, Rules, Terms
 from abci_currency.hooks import active_set
 from abci_currency.machine import MACHINE
 from abci_currency.params import DEFAULT, Relays, Rewards, Slashing, Staking
-from abci_currency.state import staking
+from abci_currency.state import stake
 from abci_currency.state.liability import SET_DELAY
 from dchat.kernel import accounts, bundle, machine
 from dchat.kernel import genesis as kernel
@@ -249,7 +249,7 @@ class Economy:
         """Return the last commit that the block of that height carries, the first none."""
         voters = self.sets.get(height - 1, {})
         return tuple(
-            [Vote(staking.address_of(key), voters[key], key not in absent) for key in voters]
+            [Vote(stake.address_of(key), voters[key], key not in absent) for key in voters]
         )
 
     def _tell(self, result: BlockResult) -> None:
@@ -296,7 +296,7 @@ class Economy:
         """Yield what empty blocks would do if nothing happened and no time went by."""
         state, set_ = self.state, self.sets[self.height + 1] if self.height else {}
         for height in range(self.height + 1, self.height + 1 + blocks):
-            votes = tuple([Vote(staking.address_of(key), set_[key], True) for key in set_])
+            votes = tuple([Vote(stake.address_of(key), set_[key], True) for key in set_])
             context = BlockContext(CHAIN, Height(height), EpochMs(self.time), b"", votes)
             result = machine.run_block(MACHINE, state, Block(context, ()), {})
             state = state.after(result.writes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from abci_currency import genesis as currency
 from abci_currency.params import STAKING
-from abci_currency.state.staking import POWER_UNIT
+from abci_currency.state.stake import POWER_UNIT
 from dchat.kernel import accounts, codec, genesis, machine, params, signing, tx
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
 from dchat.kernel.machine import (

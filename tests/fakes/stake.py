@@ -9,7 +9,7 @@ from abci_currency import params
 from abci_currency.hooks import active_set
 from abci_currency.machine import MACHINE
 from abci_currency.params import Rewards, Staking
-from abci_currency.state import audit, rewards, staking
+from abci_currency.state import audit, rewards, stake, staking
 from abci_currency.txs import consensus_key
 from abci_currency.txs.validator import CreateValidator
 from dchat.kernel import accounts, machine, supply
@@ -82,10 +82,10 @@ def begun(
     return MemoryState().after(draft.writes())
 
 
-def open_validator(draft: Draft, who: Person, stake: int) -> None:
+def open_validator(draft: Draft, who: Person, own: int) -> None:
     """Let who have a validator with that stake of its own."""
-    made = form(who, stake)
-    commission = staking.Commission(made.rate_bp, made.max_rate_bp, made.max_change_bp, START)
+    made = form(who, own)
+    commission = stake.Commission(made.rate_bp, made.max_rate_bp, made.max_change_bp, START)
     terms = (commission, made.min_self_delegation)
     staking.open_validator(draft, who.id, made.consensus_key, made.moniker, terms)
     staking.bond(draft, who.id, who.id, made.stake, who.id)
@@ -142,15 +142,15 @@ class Chain:
             valid_until_height=Height(self.height + 100),
         )
 
-    def validator(self, who: Person) -> staking.Validator:
+    def validator(self, who: Person) -> stake.Validator:
         """Return who's validator."""
-        found = staking.validator(self.state, who.id)
+        found = stake.validator(self.state, who.id)
         assert found is not None
         return found
 
     def shares(self, who: Person, operator: Person) -> int:
         """Return the shares that who has with a validator."""
-        held = staking.delegation(self.state, who.id, operator.id)
+        held = stake.delegation(self.state, who.id, operator.id)
         return held.shares if held else 0
 
     def balance(self, account: AccountId) -> int:

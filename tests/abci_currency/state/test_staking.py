@@ -21,7 +21,7 @@ from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL
 from tests.fakes.stake import FUNDS, STAKE, begun, voter
 
-TERMS = (staking.Commission(0, 0, 0, EpochMs(0)), Amount(1))
+TERMS = (stake.Commission(0, 0, 0, EpochMs(0)), Amount(1))
 
 
 def draft() -> Draft:
@@ -112,7 +112,7 @@ def test_the_index_of_power_follows_tokens_and_key() -> None:
 
     place = keys.power(STAKE + UNIT, ALICE.id)
     assert powers(state) == [place, keys.power(STAKE, BOB.id)]
-    assert state.get(place) == staking.CONSENSUS_KEY.encode(key)
+    assert state.get(place) == stake.CONSENSUS_KEY.encode(key)
 
 
 @pytest.mark.parametrize("changes", [{"jailed": True}, {"tokens": Amount(UNIT - 1)}])

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from abci_currency import keys, params
 from abci_currency.hooks import active_set
-from abci_currency.state import stake, staking
+from abci_currency.state import stake
 from abci_currency.txs import unjail
 from abci_currency.txs.consensus_key import FAMILY as ROTATE
 from abci_currency.txs.consensus_key import RotateConsensusKey, prove
@@ -105,7 +105,7 @@ class Stakes(RuleBasedStateMachine):
         ]
         return pairs[at % len(pairs)] if pairs else (ALICE, ALICE)
 
-    @precondition(lambda self: staking.validator(self.chain.state, ERIN.id) is None)
+    @precondition(lambda self: stake.validator(self.chain.state, ERIN.id) is None)
     @rule()
     def create(self) -> None:
         self.order(ERIN, CREATE.body(form(ERIN)))
@@ -115,7 +115,7 @@ class Stakes(RuleBasedStateMachine):
         confined = [
             who
             for who in PEOPLE
-            if (each := staking.validator(self.chain.state, who.id)) and each.jailed
+            if (each := stake.validator(self.chain.state, who.id)) and each.jailed
         ]
         who = confined[at % len(confined)] if confined else ALICE
         self.order(who, unjail.FAMILY.body(unjail.Unjail()))
@@ -137,7 +137,7 @@ class Stakes(RuleBasedStateMachine):
         self.set_slash(bp)
         proved = Misbehaviour(
             Offence.DUPLICATE_VOTE,
-            staking.address_of(key),
+            stake.address_of(key),
             power,
             Height(height),
             EpochMs(self.chain.time - 1),
@@ -164,7 +164,7 @@ class Stakes(RuleBasedStateMachine):
         self.block()
 
     def worth(self, who: Person, operator: Person) -> int:
-        record = staking.validator(self.chain.state, operator.id)
+        record = stake.validator(self.chain.state, operator.id)
         return stake.tokens_for(record, self.chain.shares(who, operator)) if record else 0
 
     def wealth(self, who: Person) -> int:
@@ -191,7 +191,7 @@ class Stakes(RuleBasedStateMachine):
         candidates = [
             (-each.tokens, who.id, each.consensus_key)
             for who in PEOPLE
-            if (each := staking.validator(self.chain.state, who.id))
+            if (each := stake.validator(self.chain.state, who.id))
             and not each.jailed
             and each.tokens >= UNIT
         ]

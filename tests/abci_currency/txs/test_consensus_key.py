@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from abci_currency.state import staking
+from abci_currency.state import stake, staking
 from abci_currency.state.staking import ConsensusKeyTaken, UnknownValidator, ValidatorTombstoned
 from abci_currency.txs import consensus_key
 from abci_currency.txs.consensus_key import (
@@ -58,8 +58,8 @@ def test_a_retired_key_still_names_its_operator() -> None:
 
     chain.order(ALICE, rotation(ALICE))
 
-    addresses = [staking.address_of(voter(ALICE, each).public_key) for each in (0, 1)]
-    assert [staking.operator_of(chain.state, each) for each in addresses] == [ALICE.id] * 2
+    addresses = [stake.address_of(voter(ALICE, each).public_key) for each in (0, 1)]
+    assert [stake.operator_of(chain.state, each) for each in addresses] == [ALICE.id] * 2
 
 
 def test_a_rotation_burns_its_fee() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from abci_currency import keys
 from abci_currency.hooks.maturing import MOST_A_BLOCK
 from abci_currency.params import DAY_MS
-from abci_currency.state import leaving, pools, rewards, slashing, staking
+from abci_currency.state import leaving, pools, rewards, slashing, stake, staking
 from abci_currency.state.leaving import (
     RedelegationEnded,
     StillLiable,
@@ -139,7 +139,7 @@ def test_undelegated_stake_comes_back_by_itself_after_the_unbonding_period() -> 
 def test_the_whole_delegation_can_be_taken_back() -> None:
     chain = started(delegating(ALICE, 5 * UNIT), undelegating(ALICE, 5 * UNIT))
 
-    assert staking.delegation(chain.state, CAROL.id, ALICE.id) is None
+    assert stake.delegation(chain.state, CAROL.id, ALICE.id) is None
     assert chain.validator(ALICE).tokens == STAKE
 
 
@@ -260,7 +260,7 @@ def test_a_number_that_is_free_again_does_not_end_the_new_entry_early() -> None:
 
     chain.block(after_ms=UNBONDING_MS - 2_000)
 
-    held = staking.delegation(chain.state, CAROL.id, BOB.id)
+    held = stake.delegation(chain.state, CAROL.id, BOB.id)
     assert held is not None
     assert held.liable_shares == UNIT
 
@@ -474,7 +474,7 @@ def test_rewards_of_shares_begin_with_them() -> None:
 
     chain.order(CAROL, delegating(ALICE, STAKE))
 
-    held = staking.delegation(chain.state, CAROL.id, ALICE.id)
+    held = stake.delegation(chain.state, CAROL.id, ALICE.id)
     assert held is not None
     assert rewards.due(held, rewards.of_validator(chain.state, ALICE.id)) == 0
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_currency.params import DAY_MS
-from abci_currency.state import pools, rewards, staking
+from abci_currency.state import pools, rewards, stake, staking
 from abci_currency.state.staking import AlreadyValidator, ConsensusKeyTaken, UnknownValidator
 from abci_currency.txs import consensus_key
 from abci_currency.txs.consensus_key import BadPossessionProof, WeakConsensusKey
@@ -63,7 +63,7 @@ def test_a_new_validator_has_its_stake_and_votes() -> None:
     assert result.validator_updates == (ValidatorPower(key, 1000),)
     assert (chain.shares(CAROL, CAROL), chain.balance(CAROL.id)) == (STAKE, FUNDS - STAKE - FEE)
     assert chain.balance(pools.STAKED) == 3 * STAKE
-    assert staking.operator_of(chain.state, staking.address_of(key)) == CAROL.id
+    assert stake.operator_of(chain.state, stake.address_of(key)) == CAROL.id
 
 
 def test_a_new_validator_is_as_it_was_declared() -> None:
@@ -77,7 +77,7 @@ def test_a_new_validator_is_as_it_was_declared() -> None:
         LEAST,
         0,
     )
-    assert record.commission == staking.Commission(1000, 2000, 100, EpochMs(chain.time))
+    assert record.commission == stake.Commission(1000, 2000, 100, EpochMs(chain.time))
 
 
 BORROWED = voter(DAVE)
@@ -121,8 +121,8 @@ def test_a_validator_that_is_not_allowed_is_refused_and_leaves_nothing(
 
     outcome = chain.order(CAROL, CREATE.body(order))
 
-    assert (outcome.code, staking.validator(chain.state, CAROL.id)) == (code, None)
-    named = staking.operator_of(chain.state, staking.address_of(order.consensus_key))
+    assert (outcome.code, stake.validator(chain.state, CAROL.id)) == (code, None)
+    named = stake.operator_of(chain.state, stake.address_of(order.consensus_key))
     assert named != CAROL.id
     assert chain.balance(CAROL.id) == FUNDS - FEE
 
@@ -161,7 +161,7 @@ def test_a_validator_may_change_its_promises() -> None:
     assert outcome.events == (ValidatorEdited(ALICE.id, "new", 1100, Amount(LEAST + 1)),)
     record = chain.validator(ALICE)
     assert (record.moniker, record.min_self_delegation) == ("new", LEAST + 1)
-    assert record.commission == staking.Commission(1100, 2000, 100, EpochMs(chain.time))
+    assert record.commission == stake.Commission(1100, 2000, 100, EpochMs(chain.time))
 
 
 def test_a_commission_that_stays_is_no_change() -> None:

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from abci_currency.machine import MACHINE
 from abci_currency.params import STAKING
-from abci_currency.state import staking
+from abci_currency.state import stake
 from abci_currency.txs import transfer
 from dchat.kernel import accounts, supply, tx
 from dchat.kernel.amounts import UNIT
@@ -112,7 +112,7 @@ def test_a_node_whose_account_can_pay_becomes_a_validator(
     desk.block()
     second = desk.step(asked)
 
-    made = staking.validator(desk.state, owner.account_id)
+    made = stake.validator(desk.state, owner.account_id)
     assert (first[0], second[0]) == (Phase.SENT, Phase.DONE)
     assert made is not None
     assert (made.tokens, made.moniker, made.consensus_key) == (
