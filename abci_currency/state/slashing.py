@@ -122,6 +122,20 @@ def jail(draft: Draft, operator: AccountId, until_ms: EpochMs) -> tuple[Event, .
     return (Jailed(operator, until),)
 
 
+def set_aside(draft: Draft, operator: AccountId, until_ms: EpochMs) -> tuple[Event, ...]:
+    """Let a validator that has done no wrong not vote before it is freed; what it missed counts.
+
+    An operator can bring this about at will, and be freed in the same block.
+    """
+    before = stake.validator(draft, operator)
+    if before is None:
+        return ()
+    until = max(before.jailed_until, until_ms)
+    after = replace(before, jailed=True, jailed_until=until)
+    staking.replace_validator(draft, operator, before, after)
+    return (Jailed(operator, until),)
+
+
 def tombstone(draft: Draft, operator: AccountId) -> tuple[Event, ...]:
     """Let a validator never vote again."""
     before = stake.validator(draft, operator)
@@ -140,7 +154,11 @@ def _confine(
 
 
 def free(draft: Draft, operator: AccountId, height: Height) -> None:
-    """Let a jailed validator vote again: two blocks after this one at the earliest."""
+    """Let a jailed validator vote again: two blocks after this one at the earliest.
+
+    Only who was punished begins anew.
+    """
     before = staking.found(draft, operator)
     staking.replace_validator(draft, operator, before, replace(before, jailed=False))
-    presence.count_from(draft, operator, Height(height + SET_DELAY))
+    if presence.conduct(draft, operator).counted_from == presence.NEVER:
+        presence.count_from(draft, operator, Height(height + SET_DELAY))

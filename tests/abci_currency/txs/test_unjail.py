@@ -21,13 +21,13 @@ from abci_currency.txs.unjail import (
     Unjail,
     Unjailed,
 )
-from dchat.kernel import codec
+from dchat.kernel import accounts, codec
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.errors import MalformedBody, NonceMismatch, TxRejected
-from dchat.kernel.ids import Amount, EpochMs, Height
+from dchat.kernel.ids import Amount, Cost, EpochMs, Height
 from dchat.kernel.machine import Misbehaviour, Offence, Vote
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person
+from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person, signed
 from tests.fakes.stake import STAKE, Chain, as_, begun, time_of, voter
 
 TERM_MS = 10_000
@@ -246,3 +246,25 @@ def test_freeing_writes_the_same_as_the_rule_below_it() -> None:
     slashing.free(other, ALICE.id, Height(7))
 
     assert draft.writes() == other.writes()
+
+
+def test_who_steps_down_and_returns_in_one_block_is_still_late() -> None:
+    """An operator jails itself at will; were it counted afresh, it could stay away for good."""
+    chain = opened(ALICE, BOB)
+    for _ in range(4):
+        chain.block(last_commit=away(ALICE, BOB))
+    nonce = accounts.load(chain.state, ALICE.id).nonce
+    below = UNDELEGATE.body(Undelegate(ALICE.id, Amount(950 * UNIT)))
+    above = DELEGATE.body(Delegate(ALICE.id, Amount(950 * UNIT)))
+    terms = {"fee": Amount(20_000), "cost_limit": Cost(10_000)}
+
+    chain.block(
+        signed(ALICE, below, nonce, **terms),
+        signed(ALICE, above, nonce + 1, **terms),
+        signed(ALICE, ORDER, nonce + 2, **terms),
+        last_commit=away(ALICE, BOB),
+    )
+    free = chain.validator(ALICE).jailed
+    chain.block(last_commit=away(ALICE, BOB))
+
+    assert (free, chain.validator(ALICE).jailed) == (False, True)
