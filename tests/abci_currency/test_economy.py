@@ -204,9 +204,8 @@ class Whole(RuleBasedStateMachine):
         """What there is beyond are rewards: they, their pool and the treasury add up."""
         state = self.world.state
         ledger = self.ledger.liquid
-        beyond = {
-            each: _balance(state, each) - ledger[each] for each in ledger if each not in pools.NAMES
-        }
+        held = {AccountId(key[-32:]) for key, _ in state.scan(accounts.SPACE)}
+        beyond = {each: _balance(state, each) - ledger[each] for each in held - {*pools.NAMES}}
         assert min(beyond.values()) >= 0
         kept = _balance(state, pools.REWARDS) + _balance(state, pools.TREASURY)
         assert sum(beyond.values()) + kept == self.ledger.common + ledger[pools.TREASURY]
