@@ -13,8 +13,8 @@ from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Misbehaviour, Offence
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, CAROL
-from tests.fakes.stake import FEE, FUNDS, STAKE, START, UNBONDING_MS, Chain, begun, voter
+from tests.fakes.currency import FEE, FUNDS, STAKE, UNBONDING_MS, Chain, begun, voter
+from tests.fakes.memory import ALICE, CAROL, START
 
 LOCKED = 1_000 * UNIT
 ENDS = EpochMs(START + 1_000_000)

@@ -27,11 +27,10 @@ from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import keys_pb2, validator_pb2
 from dchat.node.storage import Storage
 from tests.fakes.consensus import wrapped
-from tests.fakes.memory import CHAIN, MemoryState, Person, signed
+from tests.fakes.currency import voter
+from tests.fakes.memory import CHAIN, START, MemoryState, Person, signed
 from tests.fakes.memory_store import MemoryStore
-from tests.fakes.stake import voter
 
-START = EpochMs(1_700_000_000_000)
 FUNDS = Amount(5_000 * UNIT)
 TREASURY = Amount(7 * UNIT)
 SPAN_MS = 100_000

@@ -27,10 +27,10 @@ from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
 from dchat.kernel.ids import AccountId, Amount, Height
+from tests.fakes.currency import form, voter
 from tests.fakes.economy import PEOPLE, Economy
 from tests.fakes.memory import CHAIN, Person
 from tests.fakes.postage import peer_of
-from tests.fakes.stake import form, voter
 
 T = TypeVar("T")
 Body = tuple[Raw, ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from abci_currency import genesis as currency
 from abci_currency.params import STAKING
 from abci_currency.state.stake import POWER_UNIT
-from dchat.kernel import accounts, codec, genesis, machine, params, signing, tx
+from dchat.kernel import accounts, codec, genesis, machine, params, signing, supply, tx
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
 from dchat.kernel.machine import (
     Block,
@@ -20,9 +20,12 @@ from dchat.kernel.machine import (
     TxFamily,
     ValidatorPower,
 )
+from dchat.kernel.store import Draft
 
 CHAIN = ChainId("test-1")
 FUNDS = Amount(1_000_000)
+START = EpochMs(1_700_000_000_000)
+"""Block time, more or less, at which most of these chains begin."""
 CONSENSUS_SEED = b"\x09" * 32
 VOTER = ValidatorPower(signing.public_key(CONSENSUS_SEED), 1_000_000)
 """The one validator of these chains; on the currency chain the founder operates it."""
@@ -119,7 +122,7 @@ def signed(who: Person, body: tuple[codec.Raw, ...], nonce: int = 0, **changes: 
 
 def at_height(height: int = 1) -> BlockContext:
     """Return the context of a block of the test chain."""
-    return BlockContext(CHAIN, Height(height), EpochMs(1_700_000_000_000 + height))
+    return BlockContext(CHAIN, Height(height), EpochMs(START + height))
 
 
 def run(rules: Machine, state: MemoryState, *txs: bytes, height: int = 1) -> BlockResult:
@@ -131,6 +134,12 @@ def step(rules: Machine, state: MemoryState, raw: bytes) -> tuple[MemoryState, O
     """Return the state after a block with one transaction, and its outcome."""
     result = run(rules, state, raw)
     return state.after(result.writes), result.outcomes[0]
+
+
+def give(draft: Draft, who: AccountId, units: int) -> None:
+    """Issue so many base units to an account."""
+    accounts.credit(draft, who, Amount(units))
+    supply.issue(draft, Amount(units))
 
 
 def balance(state: MemoryState, who: Person) -> int:

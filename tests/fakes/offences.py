@@ -9,8 +9,8 @@ from abci_currency.txs.unjail import FAMILY, Unjail
 from dchat.kernel import params as kernel
 from dchat.kernel.ids import EpochMs
 from dchat.kernel.machine import BlockContext
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, signed
-from tests.fakes.voters import UNIT, block, committed, founded, give, operator, twice
+from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, give, signed
+from tests.fakes.voters import UNIT, block, committed, founded, operator, twice
 
 STAKE = 1000 * UNIT
 RULES = Slashing(missed_blocks_window=10, min_signed_per_window_bp=5000, downtime_jail_ms=5000)

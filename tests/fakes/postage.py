@@ -13,10 +13,9 @@ from dchat.kernel import accounts, machine, signing, supply
 from dchat.kernel.ids import AccountId, Amount, ChainId, EpochMs, Height
 from dchat.kernel.machine import Block, BlockContext, Family, Outcome
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, CHAIN, Person, opened, signed
+from tests.fakes.memory import ALICE, CHAIN, START, Person, opened, signed
 
 T = TypeVar("T")
-START = EpochMs(1_700_000_000_000)
 STAKE = Amount(1_000_000_000)
 """The least that a relay stakes by default."""
 PEER = b"\x51" * 32

@@ -35,8 +35,8 @@ from dchat.kernel.machine import (
     ValidatorPower,
     Vote,
 )
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, MemoryState
-from tests.fakes.stake import DAVE, ERIN, START, Chain, voter
+from tests.fakes.currency import DAVE, ERIN, Chain, voter
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, MemoryState
 
 PEOPLE: Final = {"alice": ALICE, "bob": BOB, "carol": CAROL, "dave": DAVE, "erin": ERIN}
 KEYS: Final = {"first": 0, "second": 1}

@@ -8,13 +8,11 @@ from dataclasses import replace
 from abci_currency.hooks import active_set
 from abci_currency.state import rewards, stake, staking
 from abci_currency.state.stake import Commission, Validator
-from dchat.kernel import accounts, supply
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Misbehaviour, Offence, Vote
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, MemoryState
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, MemoryState, give
 
-BEGAN = EpochMs(1_700_000_000_000)
 UNIT = stake.POWER_UNIT
 OPERATORS = (ALICE.id, BOB.id, CAROL.id)
 """The first three; `operator` gives as many as one likes."""
@@ -36,7 +34,7 @@ def address(at: int) -> bytes:
 def founded(*tokens: int, least: int = 0) -> Draft:
     """Return a state in which validators with so many base units of their own stake vote."""
     draft = Draft(MemoryState())
-    rewards.begin(draft, BEGAN)
+    rewards.begin(draft, START)
     for at, units in enumerate(tokens):
         staking.open_validator(
             draft, operator(at), consensus_key(at), f"validator {at}", (_TERMS, Amount(least))
@@ -45,11 +43,6 @@ def founded(*tokens: int, least: int = 0) -> Draft:
         staking.bond(draft, operator(at), operator(at), Amount(units), operator(at))
     active_set.begin(draft)
     return Draft(MemoryState().after(draft.writes()))
-
-
-def give(draft: Draft, who: AccountId, units: int) -> None:
-    accounts.credit(draft, who, Amount(units))
-    supply.issue(draft, Amount(units))
 
 
 def committed(draft: Draft) -> Draft:
@@ -62,7 +55,7 @@ def validator(draft: Draft, at: int = 0) -> Validator:
 
 
 def time_at(height: int) -> EpochMs:
-    return EpochMs(BEGAN + 1000 * height)
+    return EpochMs(START + 1000 * height)
 
 
 def block(

@@ -20,8 +20,8 @@ from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, MemoryState, Person, signed
-from tests.fakes.stake import DAVE, ERIN, RULES, START, UNBONDING_MS, as_, begun, form, voter
+from tests.fakes.currency import DAVE, ERIN, RULES, UNBONDING_MS, as_, begun, form, voter
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, MemoryState, Person, signed
 
 LEAST = Amount(100 * UNIT)
 NEW = voter(ALICE, 1)

@@ -34,8 +34,8 @@ from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Block, BlockContext, Event, Machine, run_block
 from dchat.kernel.merkle import tree
 from tests.fakes import offences
+from tests.fakes.earners import earned
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
-from tests.fakes.stakes import earned
 from tests.vectors import bundles, payments, postage, staking
 
 HERE = Path(__file__).parent

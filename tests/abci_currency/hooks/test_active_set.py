@@ -13,13 +13,11 @@ from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import Block, ValidatorPower, run_block
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person
-from tests.fakes.stake import (
+from tests.fakes.currency import (
     DAVE,
     ERIN,
     RULES,
     STAKE,
-    START,
     Chain,
     begun,
     block_at,
@@ -29,6 +27,7 @@ from tests.fakes.stake import (
     voter,
     with_emission,
 )
+from tests.fakes.memory import ALICE, BOB, CAROL, START, MemoryState, Person
 
 
 def jail(chain: Chain, *operators: Person) -> None:

@@ -10,8 +10,7 @@ from dchat.kernel.accounts import account_id, load
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN
-from tests.fakes.stake import (
+from tests.fakes.currency import (
     STAKE,
     UNBONDING_MS,
     as_,
@@ -21,6 +20,7 @@ from tests.fakes.stake import (
     time_of,
     with_emission,
 )
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN
 
 DUE = time_of(5) + UNBONDING_MS
 

@@ -13,19 +13,10 @@ from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import Amount, Height
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN
-from tests.fakes.stakes import (
-    NOW,
-    ONE,
-    delegate,
-    give,
-    pay_fees,
-    slash,
-    staked,
-    validator_of,
-)
+from tests.fakes.earners import ONE, delegate, pay_fees, slash, staked, validator_of
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, give
 
-BOBS = TxContext(CHAIN, BOB.id, BOB.public_key, Height(5), NOW)
+BOBS = TxContext(CHAIN, BOB.id, BOB.public_key, Height(5), START)
 
 
 def busy() -> Draft:

@@ -14,8 +14,8 @@ from abci_currency.state.vesting import Vesting
 from dchat.kernel import accounts
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.store import Draft
+from tests.fakes.currency import DAVE, FUNDS, UNBONDING_MS, as_, begun, block_at, time_of
 from tests.fakes.memory import ALICE, BOB, CAROL, Person
-from tests.fakes.stake import DAVE, FUNDS, UNBONDING_MS, as_, begun, block_at, time_of
 
 
 def delegated(*amounts: tuple[Person, int]) -> Draft:

@@ -13,18 +13,8 @@ from dchat.kernel import accounts, supply
 from dchat.kernel.codec import MAX_U64, MAX_U128
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState
-from tests.fakes.stakes import (
-    NOW,
-    ONE,
-    change,
-    delegate,
-    pay_fees,
-    slash,
-    staked,
-    terms,
-    validator_of,
-)
+from tests.fakes.earners import ONE, change, delegate, pay_fees, slash, staked, terms, validator_of
+from tests.fakes.memory import ALICE, BOB, CAROL, START, MemoryState
 
 
 def balance(draft: Draft, who: AccountId) -> int:
@@ -319,15 +309,15 @@ def emitting(emission: int = 1_000, cap: int = 10_000, treasury_bp: int = 0) -> 
 
 
 def after(days: float) -> EpochMs:
-    return EpochMs(NOW + round(days * DAY_MS))
+    return EpochMs(START + round(days * DAY_MS))
 
 
 def test_an_epoch_is_paid_once_it_is_over() -> None:
     draft = emitting()
 
-    rewards.accrue(draft, EpochMs(NOW + DAY_MS - 1))
+    rewards.accrue(draft, EpochMs(START + DAY_MS - 1))
     before = rewards.totals(draft).emitted
-    rewards.accrue(draft, EpochMs(NOW + DAY_MS))
+    rewards.accrue(draft, EpochMs(START + DAY_MS))
 
     assert (before, rewards.claim(draft, ALICE.id, ALICE.id)) == (0, 1_000)
     audit.check_invariants(draft)
@@ -357,7 +347,7 @@ def test_epochs_count_from_the_beginning_and_not_from_1970() -> None:
 
     rewards.accrue(draft, after(0.999))
 
-    assert NOW % DAY_MS != 0
+    assert START % DAY_MS != 0
     assert rewards.totals(draft).emitted == 0
 
 
@@ -415,7 +405,7 @@ def test_the_treasury_has_its_part_of_emission_rounded_down() -> None:
 def test_time_before_the_beginning_earns_nothing() -> None:
     child = emitting().fork()
 
-    rewards.accrue(child, EpochMs(NOW - 10 * DAY_MS))
+    rewards.accrue(child, EpochMs(START - 10 * DAY_MS))
 
     assert child.writes() == {}
 
@@ -425,6 +415,6 @@ def test_a_chain_that_never_began_begins_now() -> None:
     rules = replace(params.REWARDS.default, epoch_emission=Amount(5), max_emission=Amount(500))
     params.REWARDS.save(draft, rules)
 
-    rewards.accrue(draft, NOW)
+    rewards.accrue(draft, START)
 
-    assert rewards.totals(draft) == Totals(accrued_to=NOW)
+    assert rewards.totals(draft) == Totals(accrued_to=START)

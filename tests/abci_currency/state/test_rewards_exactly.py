@@ -15,7 +15,7 @@ from abci_currency.state.rewards import LEAST_ACTIVE
 from dchat.kernel import accounts
 from dchat.kernel.ids import AccountId
 from dchat.kernel.store import Draft
-from tests.fakes.stakes import (
+from tests.fakes.earners import (
     ONE,
     PEOPLE,
     change,

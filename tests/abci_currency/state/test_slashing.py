@@ -12,14 +12,14 @@ from abci_currency.hooks import maturing
 from abci_currency.params import Rewards
 from abci_currency.state import audit, leaving, liability, pools, presence, slashing, staking
 from abci_currency.state.liability import SLASH, Fault, Slash
-from abci_currency.state.presence import NEVER, Conduct
+from abci_currency.state.presence import NEVER, Conduct, Incident
 from abci_currency.state.slashing import Charge, Jailed, Slashed, Tombstoned
 from dchat.kernel import accounts, supply
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person
-from tests.fakes.voters import UNIT, block, founded, give, time_at, validator
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person, give
+from tests.fakes.voters import UNIT, block, founded, time_at, validator
 
 ALL = 1000 * UNIT
 
@@ -326,7 +326,7 @@ def test_who_is_freed_may_be_chosen_and_is_counted_from_two_blocks_on() -> None:
 
 def test_to_be_freed_does_not_forget_that_one_was_caught() -> None:
     draft = founded(ALL, ALL)
-    caught = Conduct(double_signed_at=Height(30))
+    caught = Conduct(incidents=(Incident(Height(30), Height(28), Amount(ALL)),))
     presence.save_conduct(draft, ALICE.id, caught)
 
     slashing.jail(draft, ALICE.id, EpochMs(7))

@@ -11,8 +11,8 @@ from abci_currency.state.stake import Delegation
 from dchat.kernel.codec import MAX_U64
 from dchat.kernel.ids import Amount, EpochMs
 from dchat.kernel.store import Draft
+from tests.fakes.currency import STAKE, Chain, begun, voter
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState
-from tests.fakes.stake import STAKE, Chain, begun, voter
 
 RECORD = stake.Validator(
     consensus_key=voter(ALICE).public_key,

@@ -18,8 +18,8 @@ from dchat.kernel.codec import MAX_U128
 from dchat.kernel.errors import AmountTooLarge, InsufficientFunds
 from dchat.kernel.ids import Amount, EpochMs
 from dchat.kernel.store import Draft
+from tests.fakes.currency import FUNDS, STAKE, begun, voter
 from tests.fakes.memory import ALICE, BOB, CAROL
-from tests.fakes.stake import FUNDS, STAKE, begun, voter
 
 TERMS = (stake.Commission(0, 0, 0, EpochMs(0)), Amount(1))
 

@@ -31,8 +31,7 @@ from dchat.kernel.errors import REFUSALS
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import Misbehaviour, Offence
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person
-from tests.fakes.stake import (
+from tests.fakes.currency import (
     DAVE,
     ERIN,
     FEE,
@@ -45,6 +44,7 @@ from tests.fakes.stake import (
     form,
     voter,
 )
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person
 
 people = st.sampled_from(PEOPLE)
 operators = st.sampled_from([ALICE, BOB, CAROL, DAVE, ERIN])

@@ -23,8 +23,8 @@ from dchat.kernel.errors import InsufficientFunds
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import ValidatorPower
 from dchat.kernel.store import Draft
+from tests.fakes.currency import FEE, FUNDS, RULES, STAKE, UNBONDING_MS, Chain, begun, voter
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person
-from tests.fakes.stake import FEE, FUNDS, RULES, STAKE, UNBONDING_MS, Chain, begun, voter
 
 BURNED = RULES.key_rotation_fee
 

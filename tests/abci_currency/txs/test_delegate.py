@@ -48,14 +48,12 @@ from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Outcome
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, Person
-from tests.fakes.stake import (
+from tests.fakes.currency import (
     DAVE,
     FEE,
     FUNDS,
     RULES,
     STAKE,
-    START,
     UNBONDING_MS,
     Chain,
     as_,
@@ -65,6 +63,7 @@ from tests.fakes.stake import (
     voter,
     with_emission,
 )
+from tests.fakes.memory import ALICE, BOB, CAROL, START, Person
 
 ALL = begun((ALICE, BOB, DAVE))
 

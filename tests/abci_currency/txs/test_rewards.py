@@ -27,11 +27,13 @@ from dchat.kernel.errors import MalformedBody, NonceMismatch
 from dchat.kernel.family import TxContext, TxFamily
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.store import Draft
+from tests.fakes.earners import FUNDS, ONE, earned, staked
 from tests.fakes.memory import (
     ALICE,
     BOB,
     CAROL,
     CHAIN,
+    START,
     MemoryState,
     Person,
     balance,
@@ -39,7 +41,6 @@ from tests.fakes.memory import (
     signed,
     step,
 )
-from tests.fakes.stakes import FUNDS, NOW, ONE, earned, staked
 
 FEE = 2000
 FROM_FEE = 225
@@ -219,7 +220,7 @@ def a_day_later() -> tuple[Draft, TxContext]:
         params.REWARDS.default, epoch_emission=Amount(1_000), max_emission=Amount(1_000)
     )
     params.REWARDS.save(draft, rules)
-    later = EpochMs(NOW + rules.epoch_ms)
+    later = EpochMs(START + rules.epoch_ms)
     return draft, TxContext(CHAIN, ALICE.id, ALICE.public_key, Height(9), later)
 
 

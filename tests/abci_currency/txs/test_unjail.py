@@ -27,8 +27,8 @@ from dchat.kernel.errors import MalformedBody, NonceMismatch, TxRejected
 from dchat.kernel.ids import Amount, Cost, EpochMs, Height
 from dchat.kernel.machine import Misbehaviour, Offence, Vote
 from dchat.kernel.store import Draft
+from tests.fakes.currency import STAKE, Chain, as_, begun, time_of, voter
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, Person, signed
-from tests.fakes.stake import STAKE, Chain, as_, begun, time_of, voter
 
 TERM_MS = 10_000
 ORDER = FAMILY.body(Unjail())

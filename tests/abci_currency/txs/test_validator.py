@@ -30,13 +30,11 @@ from dchat.kernel.errors import REFUSALS, InsufficientFunds, MalformedBody
 from dchat.kernel.ids import Amount, ChainId, EpochMs
 from dchat.kernel.machine import ValidatorPower
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN
-from tests.fakes.stake import (
+from tests.fakes.currency import (
     DAVE,
     FEE,
     FUNDS,
     STAKE,
-    START,
     Chain,
     as_,
     begun,
@@ -45,6 +43,7 @@ from tests.fakes.stake import (
     voter,
     with_emission,
 )
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START
 
 LEAST = Amount(100 * UNIT)
 

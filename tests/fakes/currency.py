@@ -1,4 +1,4 @@
-"""A currency chain with validators, and what tests of its stake begin with."""
+"""A currency chain with validators, run block by block, and the orders that its people give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from abci_currency.params import Rewards, Staking
 from abci_currency.state import audit, rewards, stake, staking
 from abci_currency.txs import consensus_key
 from abci_currency.txs.validator import CreateValidator
-from dchat.kernel import accounts, machine, supply
+from dchat.kernel import accounts, machine
 from dchat.kernel import params as kernel
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
@@ -20,9 +20,8 @@ from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs, Height
 from dchat.kernel.machine import Block, BlockContext, BlockResult, Misbehaviour, Outcome
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, MemoryState, Person, signed
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, MemoryState, Person, give, signed
 
-START = EpochMs(1_700_000_000_000)
 BLOCK_MS = 1_000
 STAKE = Amount(1_000 * UNIT)
 FUNDS = Amount(10_000 * UNIT)
@@ -74,8 +73,7 @@ def begun(
     params.REWARDS.save(draft, Rewards(fee_burn_bp=10_000, fee_treasury_bp=0))
     rewards.begin(draft, START)
     for who in PEOPLE:
-        supply.issue(draft, FUNDS)
-        accounts.credit(draft, who.id, FUNDS)
+        give(draft, who.id, FUNDS)
     for who in operators:
         open_validator(draft, who, stake)
     active_set.begin(draft)

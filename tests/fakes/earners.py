@@ -1,4 +1,4 @@
-"""A draft with validators that vote, built by the rules of stake alone, and what happens to it."""
+"""Validators and delegators that earn: a draft made by the rules of stake alone, no blocks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from abci_currency.state.stake import Commission, Validator
 from dchat.kernel import accounts, supply
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState
+from tests.fakes.memory import ALICE, BOB, CAROL, START, MemoryState, give
 
-NOW = EpochMs(1_700_000_000_000)
 FUNDS = 20_000
 ONE = Amount(stake.POWER_UNIT)
 """Stake that is one vote."""
@@ -26,7 +25,7 @@ def terms(rate_bp: int) -> tuple[Commission, Amount]:
 def staked(*stakes: int, rate_bp: int = 0) -> Draft:
     """Return a state in which alice, bob and carol are active validators with this own stake."""
     draft = Draft(MemoryState())
-    rewards.begin(draft, NOW)
+    rewards.begin(draft, START)
     for at, (who, tokens) in enumerate(zip(PEOPLE, stakes, strict=False)):
         staking.open_validator(draft, who, bytes([at]) * 32, "", terms(rate_bp))
         delegate(draft, who, who, tokens)
@@ -46,12 +45,6 @@ def earned() -> MemoryState:
     for who in PEOPLE:
         give(draft, who, FUNDS)
     return MemoryState().after(draft.writes())
-
-
-def give(draft: Draft, who: AccountId, amount: int) -> None:
-    """Issue amount to an account."""
-    accounts.credit(draft, who, Amount(amount))
-    supply.issue(draft, Amount(amount))
 
 
 def delegate(draft: Draft, who: AccountId, operator: AccountId, tokens: int) -> None:
