@@ -32,6 +32,9 @@ SET_DELAY: Final = 2
 MAX_SLASHES: Final = 1000
 """Kept for one validator. To push one out that still counts costs all others' fractions, which is
 more than it could save unless downtime costs nothing: then nothing is listed."""
+_LONGEST_MS: Final = 2 * params.STAKING.bounds["unbonding_ms"][1]
+"""Stake that was redelegated and then leaves answers for its source through two unbonding times,
+and either may be longer than the one in force, which a vote has shortened since."""
 _CUT: Final = 2
 _NOTHING: Final = Amount(0)
 _NEVER: Final = Height(0)
@@ -181,8 +184,7 @@ def record(draft: Draft, operator: AccountId, slash: Slash, height: Height) -> N
     """Write a slash made in block height, and forget those that concern no stake any more."""
     listed = slashes(draft, operator)
     number = sum(made.made_at == height for made in listed)
-    rules, staking = params.SLASHING.load(draft), params.STAKING.load(draft)
-    oldest = slash.time_ms - rules.evidence_max_age_ms - staking.unbonding_ms
+    oldest = slash.time_ms - _LONGEST_MS
     made = Made(height, number, slash.offence_height, slash.fraction_bp, slash.time_ms)
     recent = [each for each in listed if each.time_ms >= oldest]
     kept = (*recent, made)[-MAX_SLASHES:]
@@ -190,6 +192,24 @@ def record(draft: Draft, operator: AccountId, slash: Slash, height: Height) -> N
         draft.delete(keys.slash(operator, each.made_at, each.number))
     draft.put(keys.slash(operator, height, number), SLASH.encode(slash))
     draft.put(keys.slashes(operator), _MADE.encode(kept))
+
+
+def widen(
+    draft: Draft, operator: AccountId, made_at: Height, known: Height, earlier: Height
+) -> None:
+    """Let what left since an earlier offence, too, bear the slash that was made in block made_at.
+
+    `known` is the offence that it was made for, as far as that is listed.
+    """
+    listed, named = slashes(draft, operator), (made_at, known)
+    kept = tuple(
+        replace(each, offence_height=earlier)
+        if (each.made_at, each.offence_height) == named
+        else each
+        for each in listed
+    )
+    if kept != listed:
+        draft.put(keys.slashes(operator), _MADE.encode(kept))
 
 
 def _head(state: State, operator: AccountId) -> _Head:

@@ -2,7 +2,7 @@
 
     ("away",)                     [window, allowed, floor, [[address, operator, since, jail_at], …]]
     ("missed", operator, page)    [before, bits]: the heights of closed streaks
-    ("conduct", operator)         [counted_from, double_signed_at]
+    ("conduct", operator)         [counted_from, [[caught_at, first, charged], …]]
 
 `away` lists the streaks that last. When one begins it is computed at which height it would make its
 validator miss more than `allowed` of `window` blocks, if it lasted; until then nothing is read or
@@ -30,7 +30,7 @@ from abci_currency import keys, params
 from abci_currency.state import stake
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
-from dchat.kernel.ids import AccountId, Height
+from dchat.kernel.ids import AccountId, Amount, Height
 from dchat.kernel.store import Draft, State
 
 PAGE: Final = 2048
@@ -38,6 +38,7 @@ _PAGE_BYTES: Final = PAGE // 8
 _MAX_STREAKS: Final = 10_000
 """CometBFT's bound on validators."""
 _CUT: Final = 2
+MAX_INCIDENTS: Final = 2
 _START: Final = Height(0)
 NEVER: Final = Height(codec.MAX_U64)
 
@@ -66,13 +67,25 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Offences that evidence proved and that cost once: all from before it was out of the set."""
+
+    caught_at: Height
+    """The block of the slash."""
+    first: Height
+    """The earliest of the offences."""
+    charged: Amount
+    """Of the stake that was there still when it was caught, how much was slashed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conduct:
     """What is remembered of one validator."""
 
     counted_from: Height = _START
     """The first height that may count as missed; NEVER while it is in jail."""
-    double_signed_at: Height = _START
-    """The block of its last slash for an offence that evidence proved."""
+    incidents: tuple[Incident, ...] = ()
+    """In their order; who has as many as there may be is out for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,10 @@ AWAY: Final = codec.Record(
     floor=codec.U64,
     streaks=codec.ListOf(_STREAK, _MAX_STREAKS),
 )
-CONDUCT: Final = codec.Record(Conduct, counted_from=codec.U64, double_signed_at=codec.U64)
+_INCIDENT: Final = codec.Record(Incident, caught_at=codec.U64, first=codec.U64, charged=codec.U64)
+CONDUCT: Final = codec.Record(
+    Conduct, counted_from=codec.U64, incidents=codec.ListOf(_INCIDENT, MAX_INCIDENTS)
+)
 _SHAPE: Final = codec.Record(_Page, before=codec.U64, bits=codec.Fixed(_PAGE_BYTES))
 
 

@@ -5,14 +5,16 @@ from dataclasses import replace
 import pytest
 
 from abci_currency import keys, params
-from abci_currency.hooks import evidence
+from abci_currency.hooks import evidence, maturing
 from abci_currency.hooks.evidence import EvidenceRefused, OffenceProved
-from abci_currency.state import audit, liability, slashing, stake, staking
+from abci_currency.state import audit, leaving, liability, slashing, stake, staking
 from abci_currency.state.slashing import Jailed, Slashed, Tombstoned
+from dchat.kernel import accounts
+from dchat.kernel.family import TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Event, Misbehaviour
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE
+from tests.fakes.memory import ALICE, CHAIN
 from tests.fakes.voters import UNIT, address, block, founded, time_at, twice, validator
 
 STAKE = 1000 * UNIT
@@ -85,9 +87,10 @@ def test_who_is_tombstoned_loses_no_more() -> None:
     judge(draft, 60, twice(0, 40))
     before = validator(draft)
 
-    told = judge(draft, 61, twice(0, 59))
+    told = judge(draft, 62, twice(0, 59), twice(0, 62))
 
-    assert told == (EvidenceRefused(address(0), 1, Height(59), "tombstoned already"),)
+    assert names(told) == ["OffenceProved", "EvidenceRefused"]
+    assert told[1] == EvidenceRefused(address(0), 1, Height(62), "tombstoned already")
     assert validator(draft) == before
 
 
@@ -204,3 +207,82 @@ def test_all_may_be_jailed_and_the_stake_still_adds_up() -> None:
 
     assert [len(liability.slashes(draft, each)) for each in (ALICE.id,)] == [1]
     assert [validator(draft, at).jailed for at in (0, 1)] == [True, True]
+
+
+def test_who_shows_a_small_offence_first_still_pays_for_the_large_one() -> None:
+    draft = founded(STAKE, STAKE)
+    judge(draft, 30, twice(0, 20, power=10))
+    small = validator(draft).tokens
+
+    told = judge(draft, 31, twice(0, 28))
+
+    assert small == STAKE - UNIT // 2
+    assert names(told) == ["OffenceProved", "Slashed"]
+    assert 950 * UNIT <= validator(draft).tokens < 950 * UNIT + STAKE // 10_000
+
+
+def left_for_good(draft: Draft, height: int, units: int) -> None:
+    """Let alice take so much back in that block, of the stake with herself."""
+    ctx = TxContext(CHAIN, ALICE.id, ALICE.public_key, Height(height), time_at(height))
+    leaving.unbond(draft, ctx, ALICE.id, units)
+
+
+def paid_back(draft: Draft) -> int:
+    """Return what alice has once everything that is on its way has ended."""
+    due = EpochMs(time_at(1000) + params.STAKING.default.unbonding_ms)
+    maturing.mature(draft, block(1000, block_time_ms=due))
+    audit.check_invariants(draft)
+    return accounts.load(draft, ALICE.id).balance
+
+
+def test_who_leaves_between_a_large_offence_and_a_small_one_shown_first_pays() -> None:
+    draft = founded(STAKE, STAKE)
+    left_for_good(draft, 22, 900 * UNIT)
+    judge(draft, 30, twice(0, 28, power=100))
+
+    judge(draft, 31, twice(0, 20))
+
+    assert paid_back(draft) == 900 * UNIT * 95 // 100
+    assert validator(draft).tokens == 95 * UNIT
+
+
+def test_who_leaves_between_two_pieces_of_evidence_pays_for_both() -> None:
+    draft = founded(STAKE, STAKE)
+    judge(draft, 30, twice(0, 20, power=500))
+    left_for_good(draft, 30, 500 * UNIT)
+
+    judge(draft, 40, twice(0, 28))
+
+    lost = 1000 * UNIT - paid_back(draft) - validator(draft).tokens
+    assert 49 * UNIT < lost <= 50 * UNIT
+
+
+def test_who_left_before_a_slash_does_not_bear_it_twice() -> None:
+    draft = founded(STAKE, STAKE)
+    left_for_good(draft, 29, 500 * UNIT)
+    judge(draft, 30, twice(0, 20, power=500))
+
+    judge(draft, 31, twice(0, 28))
+
+    assert paid_back(draft) == 475 * UNIT
+    assert validator(draft).tokens == 475 * UNIT
+
+
+def test_who_is_out_for_good_still_pays_for_what_was_larger() -> None:
+    draft = founded(STAKE, STAKE)
+    judge(draft, 30, twice(0, 20, power=10))
+    judge(draft, 60, twice(0, 40, power=10))
+
+    told = judge(draft, 61, twice(0, 28))
+
+    assert names(told) == ["OffenceProved", "Slashed"]
+    assert validator(draft).tokens < 951 * UNIT
+
+
+@pytest.mark.parametrize("height", [0, 31, 10_000])
+def test_an_offence_at_an_odd_height_stops_no_block(height: int) -> None:
+    draft = founded(STAKE, STAKE)
+
+    judge(draft, 30, replace(twice(0, 30), height=Height(height)))
+
+    assert validator(draft).tokens == 950 * UNIT
