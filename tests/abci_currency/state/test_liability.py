@@ -17,7 +17,7 @@ from tests.fakes.memory import ALICE, BOB, MemoryState
 from tests.fakes.voters import committed, time_at
 
 AGE_MS = params.SLASHING.default.evidence_max_age_ms
-KEPT_MS = AGE_MS + params.STAKING.default.unbonding_ms
+KEPT_MS = 2 * params.STAKING.bounds["unbonding_ms"][1]
 
 
 def leave(draft: Draft, tokens: int, height: int, now: int | None = None) -> None:
@@ -210,6 +210,21 @@ def test_slashes_that_concern_no_stake_any_more_are_forgotten() -> None:
     assert [made.made_at for made in liability.slashes(draft, ALICE.id)] == [5, 7]
     assert len(list(committed(draft).scan(keys.slash(ALICE.id, 4, 0)[:-2]))) == 2
     assert draft.get(keys.slash(ALICE.id, 4, 0)) is None
+
+
+@pytest.mark.parametrize(("unbonding_ms", "later_ms"), [(100_000, 199_999), (1_000, 99_999)])
+def test_a_later_slash_does_not_let_stake_escape_an_earlier_one(
+    unbonding_ms: int, later_ms: int
+) -> None:
+    """Redelegated stake that leaves is liable twice as long; a vote may shorten both meanwhile."""
+    draft = Draft(MemoryState())
+    slashed(draft, offence=2, made=4, time=1000)
+    params.STAKING.save(draft, params.Staking(unbonding_ms=unbonding_ms))
+    params.SLASHING.save(draft, params.Slashing(evidence_max_age_ms=1_000))
+
+    slashed(draft, offence=60, made=61, time=1000 + later_ms)
+
+    assert remains(draft, 1000, 3) == 950
 
 
 def test_the_list_of_slashes_has_a_bound() -> None:
