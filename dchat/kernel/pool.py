@@ -170,7 +170,7 @@ class Pool:
     def expect_commit(self) -> None:
         """Let no new bundle in before the next commit.
 
-        CometBFT commits once it has the answer to all that it asked before: that may be 256 bundles.
+        CometBFT commits once all that it asked before is answered: that may be 256 bundles.
         """
         self._commit_is_due = True
 
