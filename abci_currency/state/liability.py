@@ -17,8 +17,10 @@ Source: Cosmos SDK x/staking (slash of unbonding and redelegated stake); ADR 14.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from abci_currency import keys, params
@@ -29,9 +31,10 @@ from dchat.kernel.store import Draft, State
 
 SET_DELAY: Final = 2
 """Blocks from a change of stake to the height at which it votes. Source: CometBFT's ABCI."""
-MAX_SLASHES: Final = 1000
-"""Kept for one validator. To push one out that still counts costs all others' fractions, which is
-more than it could save unless downtime costs nothing: then nothing is listed."""
+MAX_SLASHES: Final = 32
+"""Kept for one validator. The end of every entry adds them up, so there are few of them; the
+smallest fraction makes room, so nobody pushes out what he signed twice by being away often."""
+_LISTS_REMEMBERED: Final = 64
 _LONGEST_MS: Final = 2 * params.STAKING.bounds["unbonding_ms"][1]
 """Stake that was redelegated and then leaves answers for its source through two unbonding times,
 and either may be longer than the one in force, which a vote has shortened since."""
@@ -177,21 +180,41 @@ def taken_off(
 def slashes(state: State, operator: AccountId) -> tuple[Made, ...]:
     """Return the slashes of a validator that may still concern stake that left it."""
     found = state.get(keys.slashes(operator))
-    return () if found is None else _MADE.decode_own(found)
+    return () if found is None else _listed(found)
+
+
+@lru_cache(maxsize=_LISTS_REMEMBERED)
+def _listed(record: bytes) -> tuple[Made, ...]:
+    """Decode once what all entries ask for that end in a block."""
+    return _MADE.decode_own(record)
 
 
 def record(draft: Draft, operator: AccountId, slash: Slash, height: Height) -> None:
     """Write a slash made in block height, and forget those that concern no stake any more."""
     listed = slashes(draft, operator)
-    number = sum(made.made_at == height for made in listed)
+    number = 1 + max([each.number for each in listed if each.made_at == height], default=-1)
     oldest = slash.time_ms - _LONGEST_MS
+    doubtful = slash.time_ms - 2 * params.STAKING.load(draft).unbonding_ms
     made = Made(height, number, slash.offence_height, slash.fraction_bp, slash.time_ms)
     recent = [each for each in listed if each.time_ms >= oldest]
-    kept = (*recent, made)[-MAX_SLASHES:]
-    for each in listed[: len(listed) + 1 - len(kept)]:
-        draft.delete(keys.slash(operator, each.made_at, each.number))
+    kept = (*_with_room(recent, doubtful), made)
+    for each in listed:
+        if each not in kept:
+            draft.delete(keys.slash(operator, each.made_at, each.number))
     draft.put(keys.slash(operator, height, number), SLASH.encode(slash))
     draft.put(keys.slashes(operator), _MADE.encode(kept))
+
+
+def _with_room(recent: Sequence[Made], doubtful: int) -> Sequence[Made]:
+    """Return all but one if there is no room for another.
+
+    It is one from before the time `doubtful`, of which only a vote for a shorter unbonding time can
+    have left any stake that answers for it; else the smallest fraction, the oldest of equals.
+    """
+    if len(recent) < MAX_SLASHES:
+        return recent
+    least = min(recent, key=lambda each: (each.time_ms >= doubtful, each.fraction_bp))
+    return [each for each in recent if each is not least]
 
 
 def widen(

@@ -246,3 +246,24 @@ def test_a_slash_is_kept_under_its_operator_alone() -> None:
     assert replace(liability.slashes(draft, ALICE.id)[0], time_ms=EpochMs(0)) == liability.Made(
         Height(4), 0, Height(2), 500, EpochMs(0)
     )
+
+
+def test_being_away_often_does_not_push_out_a_larger_slash() -> None:
+    draft = Draft(MemoryState())
+    slashed(draft, offence=2, made=3)
+    for made in range(4, MAX_SLASHES + 6):
+        slashed(draft, offence=made, made=made, fraction_bp=1)
+
+    listed = liability.slashes(draft, ALICE.id)
+
+    assert [each.made_at for each in listed] == [3, *range(7, MAX_SLASHES + 6)]
+
+
+def test_what_hardly_concerns_any_stake_makes_room_first() -> None:
+    draft = Draft(MemoryState())
+    slashed(draft, offence=2, made=3)
+    long = 2 * params.STAKING.default.unbonding_ms + 1
+    for made in range(4, MAX_SLASHES + 4):
+        slashed(draft, offence=made, made=made, fraction_bp=1, time=time_at(3) + long)
+
+    assert liability.slashes(draft, ALICE.id)[0].made_at == 4
