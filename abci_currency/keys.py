@@ -44,6 +44,7 @@ _ID: Final = bytes(ACCOUNT_ID_BYTES)
 # Keys that every block needs many of are put together from their packed parts: ids are of one size.
 _VALIDATOR: Final = codec.pack(("validator", _ID))[: -len(_ID)]
 _NEXT_ID: Final = codec.pack(_ID)[: -len(_ID)]
+_POWER: Final = codec.pack(("power", bytes(8), _ID))[: -len(bytes(8) + _NEXT_ID + _ID)]
 _DELEGATION: Final = codec.pack(("delegation", _ID, _ID))[: -len(_ID + _NEXT_ID + _ID)]
 _VALIDATOR_REWARDS: Final = codec.pack(("validator_rewards", _ID))[: -len(_ID)]
 _REWARD_ADDRESS: Final = codec.pack(("reward_address", _ID))[: -len(_ID)]
@@ -61,7 +62,7 @@ def consensus_key(address: bytes) -> bytes:
 
 def power(tokens: int, operator: AccountId) -> bytes:
     """Return the key that puts a candidate among the others, the strongest first."""
-    return codec.pack(("power", (MAX_U64 - tokens).to_bytes(8, "big"), operator))
+    return _POWER + (MAX_U64 - tokens).to_bytes(8, "big") + _NEXT_ID + operator
 
 
 def delegation(delegator: AccountId, operator: AccountId) -> bytes:

@@ -35,7 +35,7 @@ from dchat.kernel.accounts import ACCOUNT_ID, credit
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import MAX_U64, MAX_U128
 from dchat.kernel.ids import AccountId, Amount, EpochMs
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 SCALE: Final = 10**19
 """The largest power of ten below 2^64: what divides evenly among people does so here."""
@@ -57,6 +57,10 @@ class Totals:
     emitted: Amount = _NOTHING
     """Issued after genesis."""
 
+    def encode(self) -> bytes:
+        """Return the record as the state keeps it."""
+        return TOTALS.encode(self)
+
 
 @dataclass(frozen=True, slots=True)
 class ValidatorRewards:
@@ -67,6 +71,10 @@ class ValidatorRewards:
     per_share: int = 0
     commission: int = 0
     """Earned by the operator and not yet withdrawn, times SCALE."""
+
+    def encode(self) -> bytes:
+        """Return the record as the state keeps it."""
+        return VALIDATOR_REWARDS.encode(self)
 
 
 TOTALS: Final = codec.Record(
@@ -86,24 +94,22 @@ VALIDATOR_REWARDS: Final = codec.Record(
 
 def totals(state: State) -> Totals:
     """Return what all active stake has earned."""
-    found = state.get(keys.REWARD_TOTALS)
-    return Totals() if found is None else TOTALS.decode_own(found)
+    return read(state, keys.REWARD_TOTALS, TOTALS) or Totals()
 
 
 def save_totals(draft: Draft, record: Totals) -> None:
     """Write what all active stake has earned."""
-    draft.put(keys.REWARD_TOTALS, TOTALS.encode(record))
+    draft.put(keys.REWARD_TOTALS, record)
 
 
 def of_validator(state: State, operator: AccountId) -> ValidatorRewards:
     """Return what a validator's stake has earned, as of when it last caught up."""
-    found = state.get(keys.validator_rewards(operator))
-    return ValidatorRewards() if found is None else VALIDATOR_REWARDS.decode_own(found)
+    return read(state, keys.validator_rewards(operator), VALIDATOR_REWARDS) or ValidatorRewards()
 
 
 def save_validator(draft: Draft, operator: AccountId, record: ValidatorRewards) -> None:
     """Write what a validator's stake has earned."""
-    draft.put(keys.validator_rewards(operator), VALIDATOR_REWARDS.encode(record))
+    draft.put(keys.validator_rewards(operator), record)
 
 
 def paid_to(state: State, delegator: AccountId) -> AccountId:

@@ -26,7 +26,7 @@ from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 MAX_MONIKER_BYTES: Final = 64
 CONSENSUS_KEY: Final = codec.Fixed(32)
@@ -67,6 +67,10 @@ class Validator:
     active: bool
     """It is in the set that CometBFT was given last."""
 
+    def encode(self) -> bytes:
+        """Return the record as the state keeps it."""
+        return VALIDATOR.encode(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
@@ -77,6 +81,10 @@ class Delegation:
     """The validator's per_share up to which rewards were paid."""
     liable_shares: int
     """Of the shares, those that came by a redelegation and still answer for where they were."""
+
+    def encode(self) -> bytes:
+        """Return the record as the state keeps it."""
+        return DELEGATION.encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +149,17 @@ REDELEGATION: Final = codec.Record(
 
 def validator(state: State, operator: AccountId) -> Validator | None:
     """Return the validator of this operator, None where there is none."""
-    found = state.get(keys.validator(operator))
-    return None if found is None else VALIDATOR.decode_own(found)
+    return read(state, keys.validator(operator), VALIDATOR)
 
 
 def save_validator(draft: Draft, operator: AccountId, record: Validator) -> None:
     """Write a validator. Only `staking.replace_validator` keeps power and rewards in step."""
-    draft.put(keys.validator(operator), VALIDATOR.encode(record))
+    draft.put(keys.validator(operator), record)
 
 
 def delegation(state: State, delegator: AccountId, operator: AccountId) -> Delegation | None:
     """Return what an account has with a validator, None where it has nothing."""
-    found = state.get(keys.delegation(delegator, operator))
-    return None if found is None else DELEGATION.decode_own(found)
+    return read(state, keys.delegation(delegator, operator), DELEGATION)
 
 
 def save_delegation(
@@ -162,7 +168,7 @@ def save_delegation(
     """Write what an account has with a validator; nothing of it remains without shares."""
     at = keys.delegation(delegator, operator)
     if record.shares:
-        draft.put(at, DELEGATION.encode(record))
+        draft.put(at, record)
     else:
         draft.delete(at)
 

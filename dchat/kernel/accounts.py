@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from dchat.kernel import amounts, bech32m, codec
 from dchat.kernel.errors import InsufficientFunds, OperatorError
 from dchat.kernel.ids import AccountId, Amount, Nonce
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 ACCOUNT_ID_BYTES: Final = 32
 PREFIX: Final = "dchat"
@@ -91,11 +91,7 @@ def key(account: AccountId) -> bytes:
 
 def load(state: State, account: AccountId) -> Account:
     """Return the record, an empty one for an account never seen."""
-    at = key(account)
-    found = state.peek(at) if isinstance(state, Draft) else state.get(at)
-    if isinstance(found, bytes):
-        return _SHAPE.decode_own(found)
-    return cast("Account | None", found) or EMPTY  # nothing else is put as a record there
+    return read(state, key(account), _SHAPE) or EMPTY
 
 
 def decode(record: bytes) -> Account:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Generic, TypeVar, cast
 
 from dchat.kernel import codec
@@ -24,6 +25,11 @@ Bounds = Mapping[str, tuple[int, int]]
 """The least and the most that each number of a section may be, by its name."""
 
 
+@cache
+def _key(section: str) -> bytes:
+    return codec.pack(("params", section))
+
+
 @dataclass(frozen=True, slots=True)
 class Section(Generic[T]):
     """Parameters that belong together, one frozen dataclass of integers."""
@@ -36,7 +42,7 @@ class Section(Generic[T]):
     @property
     def key(self) -> bytes:
         """Return the state key of the section."""
-        return codec.pack(("params", self.name))
+        return _key(self.name)
 
     def check(self, values: T) -> None:
         """Return if every value is within its bounds. Raises: ParameterOutOfBounds."""

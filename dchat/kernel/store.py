@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
+
+from dchat.kernel.codec import Shape
+
+T = TypeVar("T")
 
 
 class State(Protocol):
@@ -86,6 +90,17 @@ class Draft:
     def merge(self, child: Draft) -> None:
         """Take over everything that child, a fork of this draft, has written."""
         self._writes.update(child._writes)
+
+
+def read(state: State, key: bytes, shape: Shape[T]) -> T | None:
+    """Return the record at key, as it was put or decoded, None where there is none.
+
+    All that is ever put there is bytes that shape encoded, or records of its type.
+    """
+    found = state.peek(key) if isinstance(state, Draft) else state.get(key)
+    if isinstance(found, bytes):
+        return shape.decode_own(found)
+    return cast("T | None", found)
 
 
 def _encoded(value: bytes | Record | None) -> bytes | None:

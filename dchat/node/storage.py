@@ -242,21 +242,24 @@ class Storage:
             committed = self._committed
             if committed.meta.height and height != committed.meta.height + 1:
                 raise LocalProtocolError(f"cannot stage height {height} on {committed.meta.height}")
-            pages = _CachedPages(committed.reader, self._cache)
             stamp = stamp_of(height)
-            update = tree.update(pages, writes, stamp)
-        changed = dict(update.pages)
-        replaced = dict(update.undo)
-        moved: list[Change] = []
-        get = committed.reader.get
-        for key, value in writes.items():
-            name = VALUE + key
-            old = get(name)
-            before = old if old is None else old[STAMP_SIZE:]
-            if value != before:
-                changed[name] = value if value is None else stamp + value
-                replaced[name] = old
-                moved.append((key, before, value))
+            changed: dict[bytes, bytes | None] = {}
+            replaced: dict[bytes, bytes | None] = {}
+            moved: list[Change] = []
+            get = committed.reader.get
+            # A block removes keys that it put itself: what changes nothing is none of the tree's.
+            for key, value in writes.items():
+                name = VALUE + key
+                old = get(name)
+                before = old if old is None else old[STAMP_SIZE:]
+                if value != before:
+                    changed[name] = value if value is None else stamp + value
+                    replaced[name] = old
+                    moved.append((key, before, value))
+            pages = _CachedPages(committed.reader, self._cache)
+            update = tree.update(pages, {key: value for key, _, value in moved}, stamp)
+        changed |= update.pages
+        replaced |= update.undo
         return Staged(height, update.root, committed, changed, replaced, update.pages, moved)
 
     def commit(self, staged: Staged) -> None:

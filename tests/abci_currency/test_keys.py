@@ -18,6 +18,7 @@ def test_an_account_is_kept_under_its_canonical_tuple() -> None:
         (keys.delegation(ALICE.id, BOB.id), ("delegation", ALICE.id, BOB.id)),
         (keys.validator_rewards(BOB.id), ("validator_rewards", BOB.id)),
         (keys.reward_address(ALICE.id), ("reward_address", ALICE.id)),
+        (keys.power(5, ALICE.id), ("power", (codec.MAX_U64 - 5).to_bytes(8, "big"), ALICE.id)),
     ],
 )
 def test_a_key_that_is_put_together_is_the_packed_tuple(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dchat.kernel.store import Draft
+from dchat.kernel import codec
+from dchat.kernel.store import Draft, read
 from tests.fakes.memory import MemoryState
 
 keys = st.binary(min_size=1, max_size=2)
@@ -91,3 +92,18 @@ def test_a_record_is_taken_over_by_a_merge() -> None:
     draft.merge(child)
 
     assert draft.peek(b"k") is note
+
+
+NOTE = codec.Record(Note, text=codec.Blob(8))
+
+
+def test_a_record_is_read_as_it_was_put_and_encoded_ones_are_decoded() -> None:
+    there, put = Note(b"there"), Note(b"put")
+    draft = Draft(MemoryState({b"a": NOTE.encode(there)}))
+    draft.put(b"b", put)
+    draft.delete(b"c")
+
+    found = [read(draft.fork(), key, NOTE) for key in (b"a", b"b", b"c", b"d")]
+
+    assert found == [there, put, None, None]
+    assert found[1] is put
