@@ -60,7 +60,7 @@ HASTY = Consensus(
     timeout_commit=1000,
     create_empty_blocks=True,
 )
-"""Of a node that seldom waits for a proposal: it votes for nothing where others vote for a block."""
+"""Of a node that waits for no proposal: it votes for nothing where others vote for a block."""
 
 
 def build(folder: Path) -> Fleet:

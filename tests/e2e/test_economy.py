@@ -17,7 +17,7 @@ from dchat.operator.home import IDLE_HEADER_EVERY_S
 from tests.conftest import Ran
 from tests.e2e import fleet, stakes
 from tests.e2e.fleet import Fleet
-from tests.e2e.nodes import CHAINS, Json
+from tests.e2e.nodes import CHAINS, Json, Node
 from tests.e2e.stakes import Desk, address, operator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -102,7 +102,7 @@ def test_an_idle_chain_stays_idle_with_a_validator_down(net: Fleet, desk: Desk) 
 
 
 def test_who_is_away_too_long_is_jailed_unjails_and_votes_again(net: Fleet, desk: Desk) -> None:
-    first, second = net.validators[:2]
+    first, second, _, fourth = net.validators
     stakes.halt(second)
 
     with stakes.traffic(net):
@@ -121,6 +121,7 @@ def test_who_is_away_too_long_is_jailed_unjails_and_votes_again(net: Fleet, desk
     assert stakes.events(first, at) == ["Slashed", "Jailed"]
     assert address(second) in stakes.powers(first, at + 1)
     assert address(second) not in stakes.powers(first, at + 2)
+    assert stakes.powers(first, at + 2)[address(fourth)] == 80
     assert (jailed["state"], jailed["power"]) == ("jailed", 0)
     assert address(second) not in stakes.powers(first, freed + 1)
     assert back[address(second)] == 99
@@ -130,7 +131,7 @@ def test_who_is_away_too_long_is_jailed_unjails_and_votes_again(net: Fleet, desk
 def test_who_signs_twice_is_slashed_and_after_its_return_never_votes_again(
     net: Fleet, desk: Desk
 ) -> None:
-    first, _, third, _ = net.validators
+    first, _, third, fourth = net.validators
 
     with stakes.traffic(net), stakes.started_twice(third, net):
         first.wait_until(lambda: address(third) not in stakes.newest(first), "first slash")
@@ -149,10 +150,27 @@ def test_who_signs_twice_is_slashed_and_after_its_return_never_votes_again(
     assert (slash["fault"], slash["burned_at_once"]) == ("duplicate_vote", "5 DCHAT")
     assert stakes.events(first, at)[:3] == ["OffenceProved", "Slashed", "Jailed"]
     assert jailed["state"] == "jailed"
+    assert address(third) in stakes.powers(first, at + 1)
     assert address(third) not in stakes.powers(first, at + 2)
     assert returned[address(third)] == 95
     assert again["offence_at"] >= freed + 2
     assert "Tombstoned" in stakes.events(first, again["slashed_at"])
+    assert stakes.powers(first, again["slashed_at"] + 2)[address(fourth)] == 80
     assert desk.states()[third.name] == "tombstoned"
     refusal = desk.refused(third.name, "unjail")
     assert (refusal.code, json.loads(refusal.out)["code"]) == (13, NeverUnjailed.code)
+
+
+def test_a_stranger_proves_where_every_unit_is_from_genesis_on(net: Fleet, desk: Desk) -> None:
+    fourth = net.validators[3]
+
+    report = desk.ask("supply", "--audit", "--rpc", _rpc(fourth))
+
+    proved = report["checked"]
+    assert proved["root_of_trust_height"] == 1
+    assert 3 * proved["signed_power_at_least"] > 2 * proved["total_power"]
+    assert (report["issued"], report["accounts"] > len(net.validators)) == ("1400 DCHAT", True)
+
+
+def _rpc(node: Node) -> str:
+    return f"http://127.0.0.1:{node.ports.rpc + 10}"
