@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from abci_currency import keys, params
 from abci_currency.hooks import maturing
 from abci_currency.machine import FAMILIES
-from abci_currency.state import audit, escrows, pools, relays, rewards, stake, vesting
+from abci_currency.state import audit, escrows, pools, presence, relays, rewards, stake, vesting
 from abci_currency.state.escrows import EscrowId
-from dchat.kernel import accounts, bundle, supply
+from dchat.kernel import accounts, bundle, codec, supply
 from dchat.kernel import params as kernel
 from dchat.kernel.errors import REFUSALS, ParameterOutOfBounds
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -96,9 +96,7 @@ class Whole(RuleBasedStateMachine):
             assert did.code in {0, *REFUSALS}
         quiet = not (txs or evidence or deed or made.result.events)
         if quiet and self.quiet and same:
-            assert not set(made.result.writes) - {
-                key for key in made.result.writes if key.startswith(keys.MATURING)
-            }
+            _check_idle(made)
         self.quiet = quiet and not made.result.validator_updates
         self.waiting = False
         return made
@@ -243,12 +241,27 @@ class Whole(RuleBasedStateMachine):
             assert stake.REDELEGATION.decode_own(record).due > self.world.time
 
     @invariant()
+    def nothing_waits_to_end_an_unbonding_that_is_over(self) -> None:
+        """Else it would end the next one of that number before its time."""
+        state = self.world.state
+        waiting = [codec.unpack_array(key)[2] for key, _ in state.scan(keys.MATURING)]
+        places = [codec.Blob(200).lift(key) for key in waiting]
+        assert all(state.get(key) for key in places if key.startswith(keys.UNBONDINGS))
+
+    @invariant()
     def an_idle_chain_idles(self) -> None:
         *_, last = self.world.ahead(3)
         assert last.writes == {}
 
     def teardown(self) -> None:
         self.world.join(self.world.height // 2)
+
+
+def _check_idle(made: Made) -> None:
+    """Return if nothing was written but what ended long ago, or a streak of absence that began."""
+    before, after = presence.away(made.before).streaks, presence.away(made.after).streaks
+    written = [key for key in made.result.writes if not key.startswith(keys.MATURING)]
+    assert written == ([keys.AWAY] if len(after) > len(before) else [])
 
 
 def _balance(state: State, account: AccountId) -> int:

@@ -6,16 +6,17 @@ It knows no pool, share, index or log of the chain's: only who paid, got, staked
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from abci_currency import keys, params
 from abci_currency.genesis import Beginning
+from abci_currency.hooks.evidence import OffenceProved
 from abci_currency.params import BASIS_POINTS
 from abci_currency.state import rewards, stake
 from abci_currency.state.leaving import RedelegationEnded, UnbondingEnded
 from abci_currency.state.liability import SET_DELAY
-from abci_currency.state.slashing import Slashed
+from abci_currency.state.slashing import Jailed, Slashed
 from abci_currency.txs.consensus_key import ConsensusKeyRotated
 from abci_currency.txs.delegate import Delegated, Redelegated, Undelegated
 from abci_currency.txs.escrow import EscrowOpened, EscrowSettled, EscrowToppedUp
@@ -27,14 +28,39 @@ from abci_currency.txs.vesting import VestedClaimed, VestedDelegated
 from dchat.kernel import accounts, codec, tx
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.ids import AccountId
-from dchat.kernel.machine import Event, Misbehaviour, Vote
+from dchat.kernel.machine import Event
 from dchat.kernel.store import State
 from tests.fakes.economy import Made
 
 Left = tuple[int, int]
 """At which height how much left a validator."""
-Cut = tuple[int, int, int]
-"""At which height which offence took how many basis points of a validator's stake."""
+
+
+@dataclass
+class Cut:
+    """At which height which offence took how many basis points of a validator's stake."""
+
+    made: int
+    offence: int
+    bp: int
+
+
+@dataclass
+class Incident:
+    """Offences that cost once, for the most that was at stake in any of them."""
+
+    caught: int
+    first: int
+    charged: int
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an offence costs: basis points of what was at stake and is still there."""
+
+    offence: int
+    stayed: int
+    bp: int
 
 
 class Ledger:
@@ -52,6 +78,7 @@ class Ledger:
         """Staked from a lock and not come back."""
         self.left: defaultdict[AccountId, list[Left]] = defaultdict(list)
         self.cuts: defaultdict[AccountId, list[Cut]] = defaultdict(list)
+        self.incidents: defaultdict[AccountId, list[Incident]] = defaultdict(list)
         self.moves = 0
         """How often stake moved: each rounds once, or is an entry that may."""
         self.issued = sum(self.liquid.values()) + begun.treasury
@@ -117,18 +144,70 @@ class Ledger:
     def _slash(self, made: Made) -> None:
         """Work out every slash anew, from the powers of back then and all that ever left."""
         rest = {operator: int(each.tokens) for operator, each in _validators(made.before).items()}
+        due: dict[AccountId, Charge] = {}
         for event in made.result.events:
-            if not isinstance(event, Slashed):
-                continue
-            then = _power(made, event) * stake.POWER_UNIT
-            late = [tokens for at, tokens in self.left[event.operator] if at > _seen(event)]
-            due = -(-max(0, then - sum(late)) * event.fraction_bp // BASIS_POINTS)
-            assert event.burned == min(due, rest[event.operator]), event
-            rest[event.operator] -= event.burned
-            self.burned += event.burned
-            self._share_loss(made.before, event.operator, event.burned)
-            cut = (int(made.context.height), int(event.offence_height), event.fraction_bp)
-            self.cuts[event.operator].append(cut)
+            if isinstance(event, OffenceProved):
+                due[event.operator] = self._incur(made, event, rest[event.operator])
+            elif isinstance(event, Slashed):
+                charge = due.pop(event.operator) if event.fault else self._absent(made, event)
+                assert (event.offence_height, event.fraction_bp) == (charge.offence, charge.bp)
+                lost = -(-charge.stayed * charge.bp // BASIS_POINTS)
+                assert event.burned == min(lost, rest[event.operator]), event
+                rest[event.operator] -= event.burned
+                self.burned += event.burned
+                self._share_loss(made.before, event.operator, event.burned)
+                self.cuts[event.operator].append(
+                    Cut(made.context.height, charge.offence, charge.bp)
+                )
+            elif isinstance(event, Jailed):
+                assert event.operator not in due or not due.pop(event.operator).bp
+        assert not [each for each in due.values() if each.bp]
+
+    def _absent(self, made: Made, event: Slashed) -> Charge:
+        """Return what an absence costs: it is one of the block before this."""
+        height = made.context.height - 1
+        power = next(
+            each.power
+            for each in made.context.last_commit
+            if not each.present and _is(made, each.address, event.operator)
+        )
+        stayed = max(0, power * stake.POWER_UNIT - self._since(event.operator, height))
+        return Charge(height, stayed, params.SLASHING.load(made.after).downtime_slash_bp)
+
+    def _incur(self, made: Made, proof: OffenceProved, rest: int) -> Charge:
+        """Return what an offence costs: of an incident that is known, only what it adds."""
+        who, height = proof.operator, int(proof.offence_height)
+        bp = params.SLASHING.load(made.after).double_sign_slash_bp
+        power = next(
+            each.power
+            for each in made.context.misbehaviour
+            if each.height == height and _is(made, each.address, who)
+        )
+        then = power * stake.POWER_UNIT
+        known = [each for each in self.incidents[who] if height < each.caught + SET_DELAY]
+        if not known:
+            stayed = max(0, then - self._since(who, height))
+            self.incidents[who].append(Incident(made.context.height, height, stayed))
+            return Charge(height, stayed, bp)
+        return self._add(who, known[0], (height, then, rest), bp)
+
+    def _add(
+        self, who: AccountId, known: Incident, offence: tuple[int, int, int], bp: int
+    ) -> Charge:
+        height, then, rest = offence
+        for each in self.cuts[who]:
+            if (each.made, each.offence) == (known.caught, known.first) and height < known.first:
+                each.offence = height
+        known.first = min(known.first, height)
+        since = self._since(who, known.caught + 1)
+        stayed = max(0, then - self._since(who, height) + since)
+        share = min(bp, bp * max(0, stayed - known.charged) // (rest + since or 1))
+        known.charged = stayed if share else known.charged
+        return Charge(known.caught + 1, rest, share)
+
+    def _since(self, operator: AccountId, offence: int) -> int:
+        """Return what left of the stake that was there at an offence."""
+        return sum(tokens for at, tokens in self.left[operator] if at > offence - SET_DELAY)
 
     def _share_loss(self, state: State, operator: AccountId, burned: int) -> None:
         shares = stake.VALIDATOR.decode_own(state.get(keys.validator(operator)) or b"").shares
@@ -139,9 +218,9 @@ class Ledger:
     def _kept(self, operator: AccountId, begun_at: int, now: int, tokens: int) -> int:
         """Return what all slashes leave of stake that went away at a height."""
         lost = sum(
-            bp
-            for made_at, offence, bp in self.cuts[operator]
-            if offence - SET_DELAY < begun_at < made_at <= now
+            each.bp
+            for each in self.cuts[operator]
+            if each.offence - SET_DELAY < begun_at < each.made <= now
         )
         return tokens * (BASIS_POINTS - min(BASIS_POINTS, lost)) // BASIS_POINTS
 
@@ -256,23 +335,8 @@ def _postage(sender: AccountId, event: Event) -> dict[AccountId, int]:
             return {}
 
 
-def _seen(event: Slashed) -> int:
-    """Return the height from whose end on what left was not at stake in the offence."""
-    return event.offence_height - SET_DELAY
-
-
-def _power(made: Made, event: Slashed) -> int:
-    """Return the power with which the offence was committed."""
-    offences: Iterable[Misbehaviour | Vote] = (
-        [each for each in made.context.misbehaviour if each.height == event.offence_height]
-        if event.fault
-        else [each for each in made.context.last_commit if not each.present]
-    )
-    return next(
-        each.power
-        for each in offences
-        if stake.operator_of(made.before, each.address) == event.operator
-    )
+def _is(made: Made, address: bytes, operator: AccountId) -> bool:
+    return stake.operator_of(made.before, address) == operator
 
 
 def _pair(key: bytes) -> tuple[AccountId, AccountId]:
