@@ -14,10 +14,9 @@ from typing import Final, cast
 
 from abci_currency import keys
 from abci_currency.state import leaving, rewards
-from abci_currency.state.leaving import RedelegationEnded, UnbondingEnded
-from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation
+from abci_currency.state.stake import REDELEGATION, UNBONDING
 from dchat.kernel import codec
-from dchat.kernel.ids import AccountId, Amount, EpochMs
+from dchat.kernel.ids import AccountId, EpochMs
 from dchat.kernel.machine import BlockContext, Event
 from dchat.kernel.store import Draft, State
 
@@ -55,24 +54,14 @@ def _end(draft: Draft, place: bytes, due: EpochMs, context: BlockContext) -> tup
     kind, owner, operator = _parts(key)
     if kind == "unbonding":
         draft.delete(key)
-        return _unbonding(draft, AccountId(owner), AccountId(operator), found, context)
+        left = UNBONDING.decode_own(found)
+        ended = leaving.end_unbonding(
+            draft, AccountId(owner), AccountId(operator), left, context.height
+        )
+        return (ended,)
     entry = REDELEGATION.decode_own(found)
     if entry.due != due:  # begun anew under the same number
         return ()
     draft.delete(key)
-    return _redelegation(draft, AccountId(owner), AccountId(operator), entry, context)
-
-
-def _unbonding(
-    draft: Draft, owner: AccountId, operator: AccountId, found: bytes, context: BlockContext
-) -> tuple[Event, ...]:
-    entry = UNBONDING.decode_own(found)
-    paid = leaving.end_unbonding(draft, owner, operator, entry, context.height)
-    return (UnbondingEnded(owner, operator, paid, Amount(entry.tokens - paid)),)
-
-
-def _redelegation(
-    draft: Draft, owner: AccountId, target: AccountId, entry: Redelegation, context: BlockContext
-) -> tuple[Event, ...]:
-    slashed = leaving.end_redelegation(draft, owner, target, entry, context)
-    return (RedelegationEnded(owner, target, entry.source, slashed),)
+    moved = leaving.end_redelegation(draft, AccountId(owner), AccountId(operator), entry, context)
+    return (moved,)

@@ -18,8 +18,7 @@ from typing import Final
 from abci_currency import keys, params
 from abci_currency.state import liability, pools, slashing, stake, staking, vesting
 from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation, Unbonding
-from dchat.kernel import codec, supply
-from dchat.kernel.accounts import debit
+from dchat.kernel import codec
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -238,17 +237,18 @@ def _held(draft: Draft, delegator: AccountId, operator: AccountId) -> stake.Dele
 
 def end_unbonding(
     draft: Draft, delegator: AccountId, operator: AccountId, entry: Unbonding, now: Height
-) -> Amount:
-    """Give back an unbonding that is due, and return what is left; the rest was slashed and burns.
+) -> UnbondingEnded:
+    """Give back what is left of an unbonding that is due; the rest was slashed and burns.
 
     What was staked from a lock is locked again.
     """
     left = liability.taken_off(draft, operator, entry.tokens, entry.begun_at, now)
     if entry.source:
         left = liability.taken_off(draft, AccountId(entry.source), left, entry.came_at, now)
-    _burn(draft, pools.UNBONDING, Amount(entry.tokens - left))
+    slashed = Amount(entry.tokens - left)
+    pools.burn(draft, pools.UNBONDING, slashed)
     pools.move(draft, pools.UNBONDING, delegator, vesting.returned(draft, delegator, left))
-    return left
+    return UnbondingEnded(delegator, operator, left, slashed)
 
 
 def settle(draft: Draft, ctx: TxContext, operator: AccountId) -> tuple[Event, ...]:
@@ -271,8 +271,7 @@ def _settle(draft: Draft, ctx: TxContext, operator: AccountId, key: bytes) -> Un
         return None
     draft.delete(key)
     draft.delete(keys.maturing(entry.due, key))
-    left = end_unbonding(draft, ctx.sender, operator, entry, ctx.height)
-    return UnbondingEnded(ctx.sender, operator, left, Amount(entry.tokens - left))
+    return end_unbonding(draft, ctx.sender, operator, entry, ctx.height)
 
 
 def end_redelegation(
@@ -281,22 +280,16 @@ def end_redelegation(
     target: AccountId,
     entry: Redelegation,
     context: BlockContext,
-) -> Amount:
-    """Let redelegated shares be free, and return what slashes of their source took and burned."""
+) -> RedelegationEnded:
+    """Let redelegated shares be free; what slashes of their source took off them burns."""
     held = _held(draft, delegator, target)
     record = replace(held, liable_shares=held.liable_shares - entry.shares)
     stake.save_delegation(draft, delegator, target, record)
     brought, height = Amount(entry.shares), context.height
     kept = liability.taken_off(draft, entry.source, brought, entry.begun_at, height)
     if kept == brought:
-        return _NOTHING
+        return RedelegationEnded(delegator, target, entry.source, _NOTHING)
     slashed = staking.take_shares(draft, delegator, target, brought - kept)
     liability.left(draft, target, slashed, height, context.block_time_ms)
-    _burn(draft, pools.STAKED, slashed)
-    return slashed
-
-
-def _burn(draft: Draft, pool: AccountId, amount: Amount) -> None:
-    if amount:
-        debit(draft, pool, amount)
-        supply.burn(draft, amount)
+    pools.burn(draft, pools.STAKED, slashed)
+    return RedelegationEnded(delegator, target, entry.source, slashed)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from dchat.kernel import supply
 from dchat.kernel.accounts import credit, debit, module_id
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId, Amount
@@ -63,3 +64,10 @@ def move(draft: Draft, source: AccountId, target: AccountId, amount: Amount) -> 
     """Take amount from one account and give it to another. Raises: InsufficientFunds."""
     debit(draft, source, amount)
     credit(draft, target, amount)
+
+
+def burn(draft: Draft, source: AccountId, amount: Amount) -> None:
+    """Take amount from an account, and let it be nowhere. Raises: InsufficientFunds."""
+    if amount:
+        debit(draft, source, amount)
+        supply.burn(draft, amount)

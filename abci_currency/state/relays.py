@@ -18,7 +18,7 @@ from typing import Final, NewType
 from abci_currency import keys
 from abci_currency.params import BASIS_POINTS
 from abci_currency.state import multiaddr, pools
-from dchat.kernel import accounts, amounts, codec, supply
+from dchat.kernel import accounts, amounts, codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, ChainId, EpochMs, Height
@@ -125,8 +125,7 @@ def slash(draft: Draft, peer: PeerKey, amount: Amount, offence_at: Height) -> Am
         return Amount(0)
     taken = Amount(min(amount, found.stake))
     if taken:
-        accounts.debit(draft, pools.RELAY_STAKES, taken)
-        supply.burn(draft, taken)
+        pools.burn(draft, pools.RELAY_STAKES, taken)
         save(draft, peer, replace(found, stake=Amount(found.stake - taken)))
     return taken
 

@@ -19,7 +19,6 @@ from typing import Final
 from abci_currency import params
 from abci_currency.state import pools, presence, rewards, stake, staking
 from abci_currency.state.liability import SET_DELAY, Fault, Slash, left_since, record
-from dchat.kernel import accounts, supply
 from dchat.kernel.codec import MAX_U64
 from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -107,8 +106,7 @@ def _burn(draft: Draft, operator: AccountId, charge: Charge) -> Amount:
     burned = Amount(min(due, before.tokens))
     after = replace(before, tokens=Amount(before.tokens - burned))
     staking.replace_validator(draft, operator, before, after)
-    accounts.debit(draft, pools.STAKED, burned)
-    supply.burn(draft, burned)
+    pools.burn(draft, pools.STAKED, burned)
     return burned
 
 

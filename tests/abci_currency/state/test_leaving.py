@@ -161,7 +161,7 @@ def test_a_redelegation_that_ends_frees_its_shares() -> None:
     move(draft, ALICE, BOB, 4)
     (entry,) = redelegations(draft, BOB)
 
-    assert leaving.end_redelegation(draft, CAROL.id, BOB.id, entry, block_at(9)) == 0
+    assert leaving.end_redelegation(draft, CAROL.id, BOB.id, entry, block_at(9)).slashed == 0
 
     assert held(draft, BOB) == (4, 0)
     audit.check_stakes(draft, audit.read_stakes(draft))
@@ -174,7 +174,7 @@ def test_what_a_slash_takes_off_redelegated_shares_has_left_their_target() -> No
     slash = liability.Slash(1, Height(5), 3_000, Amount(10), Amount(0), time_of(6))
     liability.record(draft, ALICE.id, slash, Height(6))
 
-    assert leaving.end_redelegation(draft, CAROL.id, BOB.id, entry, block_at(9)) == 3
+    assert leaving.end_redelegation(draft, CAROL.id, BOB.id, entry, block_at(9)).slashed == 3
 
     assert held(draft, BOB) == (7, 0)
     assert liability.left_since(draft, BOB.id, Height(5)) == 3

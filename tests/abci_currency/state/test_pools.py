@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from abci_currency.state import pools
-from dchat.kernel import accounts
+from dchat.kernel import accounts, supply
 from dchat.kernel.errors import InsufficientFunds
 from dchat.kernel.ids import Amount
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, MemoryState
+from tests.fakes.memory import ALICE, MemoryState, give
 
 POOLS = {
     "staked": pools.STAKED,
@@ -41,6 +41,24 @@ def test_a_pool_gives_no_more_than_it_has() -> None:
 
     with pytest.raises(InsufficientFunds):
         pools.move(draft, pools.ESCROWS, ALICE.id, Amount(6))
+
+
+def test_what_is_burned_leaves_its_account_and_the_supply() -> None:
+    draft = Draft(MemoryState())
+    give(draft, pools.ESCROWS, 5)
+
+    pools.burn(draft, pools.ESCROWS, Amount(3))
+
+    assert accounts.load(draft, pools.ESCROWS).balance == 2
+    assert supply.load(draft) == supply.Supply(issued=Amount(5), burned=Amount(3))
+
+
+def test_to_burn_nothing_writes_nothing() -> None:
+    draft = Draft(MemoryState())
+
+    pools.burn(draft, pools.ESCROWS, Amount(0))
+
+    assert draft.writes() == {}
 
 
 @pytest.mark.parametrize("pool", [pool for name, pool in POOLS.items() if name != "treasury"])
