@@ -324,7 +324,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
             "BadMinSelfDelegation", "promise what the operator has staked, and no less than before"
         ),
         120: Refusal("InsufficientStake", "take less; see dchat query delegations"),
-        121: Refusal("TooManyEntries", "wait until the soonest ends; see dchat query delegations"),
+        121: Refusal("TooManyEntries", "wait until the soonest ends; see dchat query unbondings"),
         122: Refusal("StillLiable", "wait until the redelegation has ended, or undelegate"),
         123: Refusal("SameValidator", "name another validator as the target"),
         124: Refusal("ValidatorTombstoned", "choose a validator that may vote again"),

@@ -208,7 +208,11 @@ STOPS: dict[str, tuple[tuple[pb.Request, ...], str]] = {
     "genesis of odd base64": ((init(app_state_bytes=b'"\\u0661"'),), "app_state is not base64"),
     "genesis of other bytes": ((init(app_state_bytes=wrapped(b"\x90")),), "app_state: "),
     "genesis of blocks without room": (
-        (init(app_state_bytes=wrapped(state_bytes("currency", replace(RULES, max_block_bytes=0)))),),
+        (
+            init(
+                app_state_bytes=wrapped(state_bytes("currency", replace(RULES, max_block_bytes=0)))
+            ),
+        ),
         "a block of 0 bytes",
     ),
     "genesis at height 5": ((init(initial_height=5),), "initial_height is 5"),

@@ -356,7 +356,9 @@ def test_section_gas_used_stays_within_gas_wanted_and_that_within_the_block(
 
 
 @given(block=MEMPOOLS)
-def test_section_validator_set_is_that_of_genesis_until_stake_moves(chain: Chain, block: Recipes) -> None:
+def test_section_validator_set_is_that_of_genesis_until_stake_moves(
+    chain: Chain, block: Recipes
+) -> None:
     node = newborn(chain)
 
     assert not node.init().validators
