@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -70,7 +71,9 @@ class Fleet:
     def kill(self) -> None:
         """SIGKILL to every process of every node, supervisors first."""
         trees = [pid for node in self.nodes for pid in node.tree()]
-        [os.kill(pid, signal.SIGKILL) for pid in trees]
+        for pid in trees:
+            with suppress(ProcessLookupError):  # a child may end by itself just then
+                os.kill(pid, signal.SIGKILL)
         [node.kill_tree() for node in self.nodes]
 
 
