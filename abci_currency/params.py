@@ -47,7 +47,9 @@ class Staking:
     unbonding_ms: int = 14 * DAY_MS
     """How long stake stays liable after it left a validator."""
     max_unbondings: int = 7
-    """Unbondings, and redelegations, that one account may have under way with one validator."""
+    """Unbondings, and redelegations, that one account may have under way with one validator.
+
+    One order begins or ends as many at a fixed price, which is made for the default."""
     key_rotation_fee: Amount = _ROTATION_FEE
     """Burned when a validator changes its consensus key."""
 
@@ -113,7 +115,7 @@ STAKING: Final = _section(
         "max_validators": (1, 500),
         "min_validator_stake": (UNIT, codec.MAX_U64 // 4),
         "unbonding_ms": _SPAN,
-        "max_unbondings": (1, 100),
+        "max_unbondings": (1, 16),
         "key_rotation_fee": (0, codec.MAX_U64 // 4),
     },
 )

@@ -11,7 +11,7 @@ Source: ADR 14; the rules of Cosmos SDK x/staking, and what escaped a slash ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -174,18 +174,18 @@ def _begin_unbonding(
         return
     rules = params.STAKING.load(draft)
     due = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
-    slots = [keys.unbonding(ctx.sender, operator, at) for at in range(rules.max_unbondings)]
-    key = _free(draft, slots)
+    slots = (keys.unbonding(ctx.sender, operator, at) for at in range(rules.max_unbondings))
+    key = _free(draft, slots, rules.max_unbondings)
     entry = Unbonding(tokens, ctx.height, due, part.source, part.came_at)
     draft.put(key, UNBONDING.encode(entry))
     draft.put(keys.maturing(due, key), _PRESENT)
 
 
-def _free(draft: Draft, slots: Sequence[bytes]) -> bytes:
+def _free(draft: Draft, slots: Iterable[bytes], limit: int) -> bytes:
     for key in slots:
         if draft.get(key) is None:
             return key
-    raise TooManyEntries(limit=len(slots))
+    raise TooManyEntries(limit=limit)
 
 
 def redelegate(
@@ -210,8 +210,8 @@ def _begin_redelegation(
 ) -> None:
     rules = params.STAKING.load(draft)
     due = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
-    slots = [keys.redelegation(ctx.sender, target, at) for at in range(rules.max_unbondings)]
-    key = _free(draft, slots)
+    slots = (keys.redelegation(ctx.sender, target, at) for at in range(rules.max_unbondings))
+    key = _free(draft, slots, rules.max_unbondings)
     draft.put(key, REDELEGATION.encode(Redelegation(source, shares, ctx.height, due)))
     draft.put(keys.maturing(due, key), _PRESENT)
     held = _held(draft, ctx.sender, target)
@@ -256,8 +256,7 @@ def settle(draft: Draft, ctx: TxContext, operator: AccountId) -> tuple[Event, ..
 
     Raises: UnbondingNotDue if there is none.
     """
-    slots = range(params.STAKING.load(draft).max_unbondings)
-    entries = [keys.unbonding(ctx.sender, operator, number) for number in slots]
+    entries = [keys.unbonding(ctx.sender, operator, number) for number in range(MAX_ENTRIES)]
     told = [_settle(draft, ctx, operator, key) for key in entries]
     if not any(told):
         raise UnbondingNotDue("no stake of the sender is due there")

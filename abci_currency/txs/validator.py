@@ -17,7 +17,7 @@ from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs
 from dchat.kernel.store import Draft
 
-_MONIKER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_MONIKER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 """Nothing that moves a terminal's cursor or turns the direction of a table's line."""
 
 

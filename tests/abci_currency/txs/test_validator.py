@@ -103,6 +103,7 @@ BORROWED = voter(DAVE)
         ({"moniker": "a\nb"}, BadMoniker.code),
         ({"moniker": "\x1b[2J"}, BadMoniker.code),
         ({"moniker": "a\u202eb"}, BadMoniker.code),
+        ({"moniker": "a\u061cb"}, BadMoniker.code),
         ({"rate_bp": 2001}, BadCommission.code),
         ({"max_rate_bp": 10_001}, BadCommission.code),
         ({"max_change_bp": 2001}, BadCommission.code),
