@@ -22,6 +22,7 @@ from abci_currency.state.liability import SET_DELAY, Fault
 from abci_currency.state.presence import Conduct, Incident
 from abci_currency.state.slashing import Charge
 from dchat.kernel import codec
+from dchat.kernel.codec import MAX_U64
 from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Misbehaviour
@@ -160,7 +161,7 @@ def _rise(
     since = liability.left_since(draft, operator, caught)
     before = liability.left_since(draft, operator, offence.height) - since
     stayed = Amount(max(0, slashing.stake_of(offence.power) - before))
-    whole = Amount(staking.found(draft, operator).tokens + since)
+    whole = Amount(min(staking.found(draft, operator).tokens + since, MAX_U64))
     fraction = params.SLASHING.load(draft).double_sign_slash_bp
     rise = max(0, stayed - incident.charged)
     share = min(fraction, fraction * rise // whole) if whole else 0

@@ -10,6 +10,7 @@ from abci_currency.hooks.evidence import EvidenceRefused, OffenceProved
 from abci_currency.state import audit, leaving, liability, slashing, stake, staking
 from abci_currency.state.slashing import Jailed, Slashed, Tombstoned
 from dchat.kernel import accounts
+from dchat.kernel.codec import MAX_U64
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Event, Misbehaviour
@@ -286,3 +287,13 @@ def test_an_offence_at_an_odd_height_stops_no_block(height: int) -> None:
     judge(draft, 30, replace(twice(0, 30), height=Height(height)))
 
     assert validator(draft).tokens == 950 * UNIT
+
+
+def test_however_much_left_since_the_first_slash_no_sum_stops_the_node() -> None:
+    draft = founded(STAKE, STAKE)
+    judge(draft, 30, twice(0, 20, power=10))
+    liability.left(draft, ALICE.id, Amount(MAX_U64), Height(31), time_at(31))
+
+    told = judge(draft, 40, twice(0, 29, power=MAX_U64 // UNIT))
+
+    assert names(told) == ["OffenceProved", "Slashed"]
