@@ -105,11 +105,6 @@ def escrow(payer: AccountId, number: int) -> bytes:
     return codec.pack(("escrow", payer, number))
 
 
-def escrows_of(payer: AccountId) -> bytes:
-    """Return what the keys of all escrows of a payer begin with."""
-    return escrow(payer, 0)[:-1]
-
-
 def issuer(owner: AccountId) -> bytes:
     """Return the key of what an issuer of delivery tokens set aside, with its token keys."""
     return codec.pack(("issuer", owner))

@@ -46,8 +46,6 @@ def test_a_key_that_is_put_together_is_the_packed_tuple(
         (keys.RELAYS, keys.relay(ALICE.id), keys.redelegation(ALICE.id, BOB.id, 0)),
         (keys.ESCROWS, keys.escrow(ALICE.id, 2**64 - 1), keys.evidence(0, ALICE.id)),
         (keys.ISSUERS, keys.issuer(ALICE.id), keys.relay(ALICE.id)),
-        (keys.escrows_of(ALICE.id), keys.escrow(ALICE.id, 2**64 - 1), keys.escrow(BOB.id, 0)),
-        (keys.escrows_of(BOB.id), keys.escrow(BOB.id, 0), keys.escrow(ALICE.id, 0)),
     ],
 )
 def test_a_head_begins_the_keys_of_its_kind_alone(head: bytes, key: bytes, other: bytes) -> None:
