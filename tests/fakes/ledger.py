@@ -201,7 +201,8 @@ class Ledger:
         known.first = min(known.first, height)
         since = self._since(who, known.caught + 1)
         stayed = max(0, then - self._since(who, height) + since)
-        share = min(bp, bp * max(0, stayed - known.charged) // (rest + since or 1))
+        whole, rise = rest + since, max(0, stayed - known.charged)
+        share = min(bp, bp * rise // whole) if whole else 0
         known.charged = stayed if share else known.charged
         return Charge(known.caught + 1, rest, share)
 
