@@ -20,7 +20,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -42,7 +42,7 @@ from benchmarks.stakers import CHAIN, SELF_STAKE, Kind
 from benchmarks.tree import memory_mib
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Vote
-from dchat.kernel.store import Draft
+from dchat.kernel.store import Draft, State
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import Storage
@@ -216,21 +216,58 @@ def timed(work: Callable[[], object]) -> Took:
 
 
 def owed(storage: Storage) -> Figures:
-    """Return the microseconds of what blocks owe, each the median of runs on what disk has."""
-    empty = BlockContext(CHAIN, Height(storage.height + 1), NOW)
+    """Return the microseconds of what blocks owe, each the median of runs on what disk has.
+
+    Beside each stands how many entries of the state it looks at, which is the same on any machine.
+    """
+    found: Figures = {}
+    for name, step in steps(Height(storage.height + 1)).items():
+        found[name] = median_us(storage, step)
+        found[f"{name}_reads"] = reads(storage, step)
+    return found
+
+
+def steps(height: Height) -> dict[str, Callable[[Draft], object]]:
+    """Return what blocks owe, by name."""
+    empty = BlockContext(CHAIN, height, NOW)
     voted = replace(empty, last_commit=voters())
-    epoch = EpochMs(NOW + DAY_MS)
     operator = stakers.operators()[0]
     charge = Charge(Fault.DUPLICATE_VOTE, Height(1), SELF_STAKE, 500)
     return {
-        "begin": median_us(storage, lambda draft: begin_block(draft, empty)),
-        "begin_100_votes": median_us(storage, lambda draft: begin_block(draft, voted)),
-        "fees": median_us(storage, lambda draft: fees.take(draft, FEES, empty)),
-        "updates": median_us(storage, lambda draft: active_set.updates(draft, empty)),
-        "slash": median_us(storage, lambda draft: slashing.slash(draft, operator, charge, voted)),
-        "epoch": median_us(storage, lambda draft: rewards.accrue(draft, epoch)),
-        "withdrawal": median_us(storage, withdrawal),
+        "begin": lambda draft: begin_block(draft, empty),
+        "begin_100_votes": lambda draft: begin_block(draft, voted),
+        "fees": lambda draft: fees.take(draft, FEES, empty),
+        "updates": lambda draft: active_set.updates(draft, empty),
+        "slash": lambda draft: slashing.slash(draft, operator, charge, voted),
+        "epoch": lambda draft: rewards.accrue(draft, EpochMs(NOW + DAY_MS)),
+        "withdrawal": withdrawal,
     }
+
+
+class Counted:
+    """A state that counts the entries asked for, and those that scans yield."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.reads = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at key."""
+        self.reads += 1
+        return self._state.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the entries under prefix."""
+        for entry in self._state.scan(prefix):
+            self.reads += 1
+            yield entry
+
+
+def reads(storage: Storage, step: Callable[[Draft], object]) -> int:
+    """Return how many entries of the state a step looks at."""
+    counted = Counted(storage.working())
+    step(Draft(counted))
+    return counted.reads
 
 
 def voters() -> tuple[Vote, ...]:
