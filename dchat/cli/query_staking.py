@@ -216,14 +216,14 @@ async def unbonding_rows(source: Source, found: Listed[Unbonding]) -> list[Field
 async def _unbonding_row(source: Source, key: bytes, record: Unbonding) -> Fields:
     delegator, operator = account_at(key, 1), account_at(key, 2)
     of, at = accounts.parse_account(delegator), accounts.parse_account(operator)
-    left = await foresee(
+    ended = await foresee(
         source, lambda draft: leaving.end_unbonding(draft, of, at, record, source.at)
     )
     return {
         "delegator": delegator,
         "operator": operator,
         "stake": tokens(record.tokens),
-        "slashed": tokens(record.tokens - left),
+        "slashed": tokens(ended.slashed),
         "begun_at": record.begun_at,
         "due": moment(record.due),
     }
