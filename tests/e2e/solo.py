@@ -188,6 +188,11 @@ class Solo:
             time.sleep(0.02)
         raise AssertionError(self.logs())
 
+    @property
+    def chain(self) -> str:
+        """Whose rules it runs: chat or currency."""
+        return self.module.removeprefix("abci_")
+
     def _write_genesis(self) -> None:
         path = self.home / "config" / "genesis.json"
         genesis: Json = json.loads(path.read_text())
@@ -195,8 +200,7 @@ class Solo:
         voter = genesis["validators"][0]
         key = base64.b64decode(voter["pub_key"]["value"])
         self.voter = ValidatorPower(key, int(voter["power"]))
-        chain = self.module.removeprefix("abci_")
-        self.app_state = founded(chain, self.app_state, self.voter)
+        self.app_state = founded(self.chain, self.app_state, self.voter)
         genesis["app_state"] = base64.b64encode(self.app_state).decode()
         path.write_text(json.dumps(genesis))
 

@@ -39,6 +39,10 @@ class Struck(Solo):
     keep: int = KEEP
 
     @property
+    def chain(self) -> str:
+        return self.machine
+
+    @property
     def marker(self) -> Path:
         return self.home / "struck"
 
