@@ -16,12 +16,14 @@ from tests.faults.sweep import BLOCKS, KEEP, block, expected
 
 LOGS = {"leveldb": "*.log", "rocksdb": "*.log", "sqlite": "state.sqlite-wal"}
 REFUSED = -1
-# What a power cut leaves is taken for that; anything else is damage, or cut off by SQLite.
-TORN = {"cut": {BLOCKS - 1}, "pad": {BLOCKS}, "empty": {0}}
+# What a power cut leaves is taken for that; anything else is damage, or cut off by SQLite. The last
+# write is a block's or, behind the last block, the pruner's.
+LAST = {BLOCKS - 1, BLOCKS}
+TORN = {"cut": LAST, "pad": {BLOCKS}, "empty": {0}}
 OUTCOMES = {
     "leveldb": TORN,
     "rocksdb": TORN,
-    "sqlite": {**TORN, "bend_tail": {BLOCKS - 1}, "bend_middle": set(range(1, BLOCKS))},
+    "sqlite": {**TORN, "bend_tail": LAST, "bend_middle": set(range(1, BLOCKS))},
 }
 
 
