@@ -45,9 +45,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
         chains.append(solo)
         with load(solo, solo.machine), witness(solo) as watching:
             solo.start()
-            solo.poll(lambda: watching.height >= BLOCKS - 1, "blocks")
             if point:
                 solo.bury(solo.wait_for_blow(1))
+            else:
+                solo.poll(lambda: watching.height >= BLOCKS - 1, "blocks")
             solo.stop(signal.SIGKILL)
         return solo
 
@@ -102,7 +103,8 @@ def test_a_bent_store_is_refused_and_goes_on_after_the_command_of_the_hint(
 
 @pytest.mark.parametrize("kind", ["cut", "bend_middle", "empty"])
 def test_comet_repairs_its_write_ahead_log(killed: Killed, kind: str) -> None:
-    solo = killed("leveldb")
+    """Killed before it signed for the next block: a validator alone does not sign twice."""
+    solo = killed(point="prepare_proposal.asked")
     KINDS[kind](solo.home / "data" / "cs.wal" / "wal")
 
     assert goes_on(solo)

@@ -37,11 +37,9 @@ def unwritten(path: Path, words: str) -> StoreUnusable:
     return StoreUnusable(f"cannot write to {path}: {words}", "check the disk and its space")
 
 
-def broken_off(path: Path) -> StoreUnusable:
-    """Return what is said to a write after one that failed half way."""
-    return StoreUnusable(
-        f"{path} takes no write after one that failed", "start again once the disk has space"
-    )
+def broken_off(first: StoreUnusable) -> StoreUnusable:
+    """Return what is said to a write after one that failed half way: the same, and that it did."""
+    return type(first)(f"a write before this one failed: {first}", first.hint)
 
 
 def _space(path: Path) -> str:

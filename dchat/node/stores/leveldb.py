@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 
 import plyvel  # pyright: ignore[reportMissingTypeStubs] - typed by the protocols below
 
-from dchat.node.stores.backend import Reader, Tuning, Write, refuse
+from dchat.node.stores.backend import Reader, StoreUnusable, Tuning, Write, refuse
 from dchat.node.stores.faults import broken_off, unopened, unwritten
 from dchat.node.stores.folder import prepare
 
@@ -72,12 +72,12 @@ class _LevelReader:
 class LevelStore(_LevelReader):
     """One open LevelDB directory; see `backend.Backend`."""
 
-    __slots__ = ("_broken", "_database", "where")
+    __slots__ = ("_database", "_fault", "where")
 
     def __init__(self, database: _Database, path: Path) -> None:
         super().__init__(database, path)
         self._database = database
-        self._broken = False
+        self._fault: StoreUnusable | None = None
         self.where = str(path)
 
     def write(self, writes: Iterable[Write]) -> None:
@@ -85,8 +85,8 @@ class LevelStore(_LevelReader):
 
         After a failure the log may end in half a batch, which only opening it again cuts off.
         """
-        if self._broken:
-            raise broken_off(self._path)
+        if self._fault:
+            raise broken_off(self._fault)
         batch = self._database.write_batch(sync=True)
         put, delete = batch.put, batch.delete
         for key, value in writes:
@@ -97,8 +97,8 @@ class LevelStore(_LevelReader):
         try:
             batch.write()
         except _Error as fault:
-            self._broken = True
-            raise unwritten(self._path, _reason(fault)) from fault
+            self._fault = unwritten(self._path, _reason(fault))
+            raise self._fault from fault
 
     def snapshot(self) -> Reader:
         """Return the store as it is now."""

@@ -18,7 +18,7 @@ from weakref import WeakSet
 import rocksdict
 
 from dchat.kernel.errors import InvariantBroken
-from dchat.node.stores.backend import Reader, Tuning, Write
+from dchat.node.stores.backend import Reader, StoreUnusable, Tuning, Write
 from dchat.node.stores.faults import broken_off, unopened, unwritten
 from dchat.node.stores.folder import prepare
 
@@ -153,12 +153,12 @@ class _RocksReader:
 class RocksStore:
     """One open RocksDB directory; see `backend.Backend`."""
 
-    __slots__ = ("_broken", "_database", "_path", "_readers", "_synced", "_writing", "where")
+    __slots__ = ("_database", "_fault", "_path", "_readers", "_synced", "_writing", "where")
 
     def __init__(self, database: _Database, path: Path) -> None:
         self._database = database
         self._path = path
-        self._broken = False
+        self._fault: StoreUnusable | None = None
         self._readers: WeakSet[_RocksReader] = WeakSet()
         self._synced = rocksdict.WriteOptions()
         self._synced.sync = True
@@ -183,8 +183,8 @@ class RocksStore:
 
         After a failure the log may end in half a batch, which only opening it again cuts off.
         """
-        if self._broken:
-            raise broken_off(self._path)
+        if self._fault:
+            raise broken_off(self._fault)
         batch = rocksdict.WriteBatch(raw_mode=True)
         put, delete = cast("_Batch", batch).put, cast("_Batch", batch).delete
         for key, value in writes:
@@ -196,8 +196,8 @@ class RocksStore:
             try:
                 self._database.write(batch, self._synced)
             except Exception as fault:
-                self._broken = True
-                raise unwritten(self._path, str(fault)) from fault
+                self._fault = unwritten(self._path, str(fault))
+                raise self._fault from fault
 
     def snapshot(self) -> Reader:
         """Return the store as it is now."""

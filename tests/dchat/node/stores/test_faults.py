@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dchat.node.stores.backend import StoreDamaged, StoreFull, StoreLocked, StoreUnusable
-from dchat.node.stores.faults import unopened, unwritten
+from dchat.node.stores.faults import broken_off, unopened, unwritten
 
 PLACE = Path("/state")
 
@@ -60,3 +60,12 @@ def test_a_damaged_store_is_to_be_moved_away_by_a_command_to_copy() -> None:
 def test_a_full_disk_is_named_with_what_to_do(fault: StoreUnusable) -> None:
     assert str(PLACE) in str(fault)
     assert fault.hint == "df -h /state shows the disk; free some space there and start again"
+
+
+def test_what_comes_behind_a_write_that_failed_is_refused_for_the_same_cause() -> None:
+    first = unwritten(PLACE, "No space left on device")
+
+    later = broken_off(first)
+
+    assert (type(later), later.hint) == (StoreFull, first.hint)
+    assert str(later) == f"a write before this one failed: {first}"
