@@ -11,7 +11,7 @@ from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID_BYTES
 from dchat.kernel.accounts import key as account
 from dchat.kernel.codec import MAX_U64
-from dchat.kernel.ids import AccountId, EpochMs
+from dchat.kernel.ids import AccountId
 
 __all__ = ["account"]
 
@@ -25,8 +25,6 @@ REDELEGATIONS: Final = codec.pack(("redelegation", b"", b"", 0))[:-5]
 VALIDATORS_REWARDS: Final = codec.pack(("validator_rewards", b""))[:-2]
 REWARD_TOTALS: Final = codec.pack(("reward_totals",))
 ACTIVE_SET: Final = codec.pack(("active_set",))
-MATURING: Final = codec.pack(("maturing", b"", b""))[:-4]
-"""What every key of `maturing` begins with."""
 AWAY: Final = codec.pack(("away",))
 EVIDENCE: Final = codec.pack(("evidence", 0, b""))[:-3]
 """What every key of `evidence` begins with."""
@@ -78,11 +76,6 @@ def unbonding(delegator: AccountId, operator: AccountId, number: int) -> bytes:
 def redelegation(delegator: AccountId, target: AccountId, number: int) -> bytes:
     """Return the key of stake that came to target and still answers for where it was before."""
     return codec.pack(("redelegation", delegator, target, number))
-
-
-def maturing(due: EpochMs, entry: bytes) -> bytes:
-    """Return the key in the queue of what ends with time, the soonest first; `entry` is its key."""
-    return codec.pack(("maturing", due.to_bytes(8, "big"), entry))
 
 
 def validator_rewards(operator: AccountId) -> bytes:

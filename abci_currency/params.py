@@ -7,21 +7,15 @@ of block time, amounts in base units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import Final
 
 from dchat.kernel import codec
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount
 from dchat.kernel.params import DEFAULT as KERNEL
-from dchat.kernel.params import Bounds, Section
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T")
+from dchat.kernel.params import section
 
 DEFAULT: Final = replace(KERNEL, fee_per_1000_cost=Amount(1000))
 _VALIDATOR_STAKE: Final = Amount(1_000_000 * UNIT)
@@ -102,13 +96,7 @@ class Relays:
     """How long one key for delivery tokens is good for; epochs are counted from 1970 on."""
 
 
-def _section(name: str, default: T, bounds: Bounds) -> Section[T]:
-    names = [field.name for field in fields(cast("DataclassInstance", default))]
-    shape = codec.Record(type(default), **dict.fromkeys(names, codec.U64))
-    return Section(name, shape, default, MappingProxyType(dict(bounds)))
-
-
-STAKING: Final = _section(
+STAKING: Final = section(
     "staking",
     Staking(),
     {
@@ -119,7 +107,7 @@ STAKING: Final = _section(
         "key_rotation_fee": (0, codec.MAX_U64 // 4),
     },
 )
-SLASHING: Final = _section(
+SLASHING: Final = section(
     "slashing",
     Slashing(),
     {
@@ -132,7 +120,7 @@ SLASHING: Final = _section(
         "evidence_max_age_ms": _SPAN,
     },
 )
-REWARDS: Final = _section(
+REWARDS: Final = section(
     "rewards",
     Rewards(),
     {
@@ -144,7 +132,7 @@ REWARDS: Final = _section(
         "max_emission": (0, codec.MAX_U64 // 4),
     },
 )
-RELAYS: Final = _section(
+RELAYS: Final = section(
     "relays",
     Relays(),
     {

@@ -236,7 +236,7 @@ def steps(height: Height) -> dict[str, Callable[[Draft], object]]:
     return {
         "begin": lambda draft: begin_block(draft, empty),
         "begin_100_votes": lambda draft: begin_block(draft, voted),
-        "fees": lambda draft: fees.take(draft, FEES, empty),
+        "fees": lambda draft: fees.take(draft, {operator: FEES}, empty),
         "updates": lambda draft: active_set.updates(draft, empty),
         "slash": lambda draft: slashing.slash(draft, operator, charge, voted),
         "epoch": lambda draft: rewards.accrue(draft, EpochMs(NOW + DAY_MS)),

@@ -29,6 +29,7 @@ DELEGATORS = (100, 1_000, 10_000, 100_000)
 RUNS = 200
 STAKE = Amount(1_000 * stake.POWER_UNIT)
 FEES = Amount(2_000_000)
+PAYER = AccountId(bytes(32))
 TERMS = (Commission(1_000, 10_000, 10_000, EpochMs(0)), Amount(0))
 NOW = EpochMs(1_700_000_000_000)
 BLOCK = BlockContext(ChainId("bench"), Height(1), NOW)
@@ -59,7 +60,7 @@ def measure(count: int) -> dict[str, float]:
     state = begin(delegators)
 
     def share_out(at: int, draft: Draft) -> None:
-        fees.take(draft, Amount(FEES + at), BLOCK)
+        fees.take(draft, {PAYER: Amount(FEES + at)}, BLOCK)
 
     def settle(at: int, draft: Draft) -> None:
         operator = named(at % VALIDATORS)
@@ -99,7 +100,7 @@ def begin(delegators: list[AccountId]) -> MemoryState:
     for at, who in enumerate(delegators):
         bond(draft, who, named(at % VALIDATORS))
     rewards.begin(draft, NOW)
-    fees.take(draft, Amount(1_000 * FEES), BLOCK)
+    fees.take(draft, {PAYER: Amount(1_000 * FEES)}, BLOCK)
     return MemoryState().after(draft.writes())
 
 

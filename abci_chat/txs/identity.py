@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from abci_chat import state
-from abci_chat.state import Identity
+from abci_chat.state import handles, identities
+from abci_chat.state.identities import Identity
 from dchat.kernel import codec, signing
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId, Cost
@@ -34,12 +34,6 @@ class AlreadyRegistered(TxRejected):
     """The account has an identity already."""
 
     code = 202
-
-
-class NotRegistered(TxRejected):
-    """The account has no identity."""
-
-    code = 203
 
 
 class BadHomeRelays(TxRejected):
@@ -132,37 +126,30 @@ def _check_relays(relays: tuple[str, ...]) -> None:
 
 def register(draft: Draft, tx: RegisterIdentity, ctx: TxContext) -> tuple[Event, ...]:
     """Make the sender reachable by the handle. Raises: AlreadyRegistered, HandleTaken."""
-    if state.identity(draft, ctx.sender) is not None:
+    if identities.load(draft, ctx.sender) is not None:
         raise AlreadyRegistered("the account has an identity already")
-    if state.handle_owner(draft, tx.handle) is not None:
+    if handles.owner(draft, tx.handle) is not None:
         raise HandleTaken(f"{tx.handle!r} belongs to somebody else")
     record = Identity(
         tx.handle, ctx.public_key, tx.inbox_key, tx.home_relays, tx.prekey_hash, ctx.height
     )
-    state.save_identity(draft, ctx.sender, record)
-    state.claim_handle(draft, tx.handle, ctx.sender)
+    identities.save(draft, ctx.sender, record)
+    handles.claim(draft, tx.handle, ctx.sender)
     return (IdentityRegistered(ctx.sender, tx.handle),)
 
 
 def update_relays(draft: Draft, tx: UpdateRelays, ctx: TxContext) -> tuple[Event, ...]:
-    """Replace the sender's home relays. Raises: NotRegistered."""
-    record = _own(draft, ctx)
-    state.save_identity(draft, ctx.sender, replace(record, home_relays=tx.home_relays))
+    """Replace the sender's home relays. Raises: NotRegistered, Deactivated."""
+    record = identities.active(draft, ctx.sender)
+    identities.save(draft, ctx.sender, replace(record, home_relays=tx.home_relays))
     return (RelaysUpdated(ctx.sender),)
 
 
 def update_prekeys(draft: Draft, tx: UpdatePrekeys, ctx: TxContext) -> tuple[Event, ...]:
-    """Replace the sender's prekey commitment. Raises: NotRegistered."""
-    record = _own(draft, ctx)
-    state.save_identity(draft, ctx.sender, replace(record, prekey_hash=tx.prekey_hash))
+    """Replace the sender's prekey commitment. Raises: NotRegistered, Deactivated."""
+    record = identities.active(draft, ctx.sender)
+    identities.save(draft, ctx.sender, replace(record, prekey_hash=tx.prekey_hash))
     return (PrekeysUpdated(ctx.sender),)
-
-
-def _own(draft: Draft, ctx: TxContext) -> Identity:
-    record = state.identity(draft, ctx.sender)
-    if record is None:
-        raise NotRegistered("register an identity first")
-    return record
 
 
 REGISTER: Final = Family(
@@ -170,10 +157,10 @@ REGISTER: Final = Family(
     name="register_identity",
     shape=codec.Record(
         RegisterIdentity,
-        handle=state.HANDLE,
-        inbox_key=state.PUBLIC_KEY,
-        home_relays=state.HOME_RELAYS,
-        prekey_hash=state.PREKEY_HASH,
+        handle=identities.HANDLE,
+        inbox_key=identities.PUBLIC_KEY,
+        home_relays=identities.HOME_RELAYS,
+        prekey_hash=identities.PREKEY_HASH,
     ),
     cost=Cost(150),
     check=check_register,
@@ -183,7 +170,7 @@ REGISTER: Final = Family(
 UPDATE_RELAYS: Final = Family(
     type=2,
     name="update_relays",
-    shape=codec.Record(UpdateRelays, home_relays=state.HOME_RELAYS),
+    shape=codec.Record(UpdateRelays, home_relays=identities.HOME_RELAYS),
     cost=Cost(60),
     check=check_relays,
     apply=update_relays,
@@ -192,7 +179,7 @@ UPDATE_RELAYS: Final = Family(
 UPDATE_PREKEYS: Final = Family(
     type=3,
     name="update_prekeys",
-    shape=codec.Record(UpdatePrekeys, prekey_hash=state.PREKEY_HASH),
+    shape=codec.Record(UpdatePrekeys, prekey_hash=identities.PREKEY_HASH),
     cost=Cost(60),
     check=check_prekeys,
     apply=update_prekeys,

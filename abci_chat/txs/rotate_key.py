@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from abci_chat import state
+from abci_chat.state import identities
 from dchat.kernel import rotation
 from dchat.kernel.ids import AccountId
 from dchat.kernel.store import Draft
@@ -17,9 +17,9 @@ def follow(draft: Draft, owner: AccountId, public_key: bytes) -> None:
     Contacts then wait for a prekey bundle that this key has signed: whoever holds the old key could
     otherwise vouch for devices.
     """
-    record = state.identity(draft, owner)
+    record = identities.load(draft, owner)
     if record is not None:
-        state.save_identity(draft, owner, replace(record, public_key=public_key))
+        identities.save(draft, owner, replace(record, public_key=public_key))
 
 
 FAMILY: Final = rotation.family(4, follow)

@@ -8,16 +8,17 @@ from abci_currency.state import pools, rewards
 from dchat.kernel import supply
 from dchat.kernel.accounts import credit
 from dchat.kernel.ids import Amount
-from dchat.kernel.machine import BlockContext
+from dchat.kernel.machine import BlockContext, Paid
 from dchat.kernel.store import Draft
 
 
-def take(draft: Draft, fees: Amount, context: BlockContext) -> None:
+def take(draft: Draft, paid: Paid, context: BlockContext) -> None:
     """Burn a share of fees, rounded up, give the treasury one, rounded down, and stakers the rest.
 
     Emission that is due comes first: whoever had stake until now shares it.
     """
     rewards.accrue(draft, context.block_time_ms)
+    fees = sum(paid.values())
     rules = params.REWARDS.load(draft)
     burned = -(-fees * rules.fee_burn_bp // BASIS_POINTS)
     treasury = fees * rules.fee_treasury_bp // BASIS_POINTS

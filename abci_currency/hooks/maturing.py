@@ -8,46 +8,36 @@ evidence takes is taken off what is due in the same block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final, cast
 
-from abci_currency import keys
 from abci_currency.state import leaving, rewards
 from abci_currency.state.stake import REDELEGATION, UNBONDING
-from dchat.kernel import codec
-from dchat.kernel.ids import AccountId, EpochMs
+from dchat.kernel import codec, due
+from dchat.kernel.due import Due
+from dchat.kernel.ids import AccountId
 from dchat.kernel.machine import BlockContext, Event
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft
 
 MOST_A_BLOCK: Final = 100
 
 
 def mature(draft: Draft, context: BlockContext) -> tuple[Event, ...]:
     """End what is due, as far as a block's bound goes."""
-    ended = list(islice(_due(draft, context.block_time_ms), MOST_A_BLOCK))
+    ended = list(islice(due.pending(draft, context.block_time_ms), MOST_A_BLOCK))
     if ended:
         rewards.accrue(draft, context.block_time_ms)
-    return tuple([told for place, due in ended for told in _end(draft, place, due, context)])
-
-
-def _due(state: State, now: EpochMs) -> Iterator[tuple[bytes, EpochMs]]:
-    """Yield the places in the queue that are due, the soonest first."""
-    for place, _ in state.scan(keys.MATURING):
-        due = EpochMs(int.from_bytes(_parts(place)[1], "big"))
-        if due > now:
-            return
-        yield place, due
+    return tuple([told for each in ended for told in _end(draft, each, context)])
 
 
 def _parts(key: bytes) -> tuple[str, bytes, bytes]:
     return cast("tuple[str, bytes, bytes]", tuple(codec.unpack_array(key))[:3])
 
 
-def _end(draft: Draft, place: bytes, due: EpochMs, context: BlockContext) -> tuple[Event, ...]:
+def _end(draft: Draft, each: Due, context: BlockContext) -> tuple[Event, ...]:
     """Take a place off the queue, and end its entry if that is still there."""
-    draft.delete(place)
-    key = _parts(place)[2]
+    draft.delete(each.place)
+    key = each.entry
     found = draft.get(key)
     if found is None:
         return ()
@@ -60,7 +50,7 @@ def _end(draft: Draft, place: bytes, due: EpochMs, context: BlockContext) -> tup
         )
         return (ended,)
     entry = REDELEGATION.decode_own(found)
-    if entry.due != due:  # begun anew under the same number
+    if entry.due != each.at:  # begun anew under the same number
         return ()
     draft.delete(key)
     moved = leaving.end_redelegation(draft, AccountId(owner), AccountId(operator), entry, context)

@@ -14,7 +14,7 @@ from abci_currency import keys
 from abci_currency.state import escrows, pools, relays, rewards, stake, supply, vesting
 from abci_currency.state.rewards import ValidatorRewards
 from abci_currency.state.stake import Delegation, Validator
-from dchat.kernel import accounts, codec
+from dchat.kernel import accounts, codec, due
 from dchat.kernel import supply as kernel
 from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
 from dchat.kernel.errors import InvariantBroken
@@ -102,7 +102,7 @@ def check_leaving(state: State, stakes: Stakes) -> None:
     tokens = sum(each.tokens for each in leaving.values())
     _same("unbonding entries and their pool", tokens, _held(state, pools.UNBONDING))
     for key, entry in [*leaving.items(), *moved.items()]:
-        queued = state.get(keys.maturing(entry.due, key))
+        queued = state.get(due.key(entry.due, key))
         _need(queued is not None, "an entry that would never end")
     liable: defaultdict[tuple[AccountId, AccountId], int] = defaultdict(int)
     for key, entry in moved.items():

@@ -20,7 +20,7 @@ from typing import Final
 from abci_currency import keys
 from abci_currency.state import pools
 from abci_currency.state.relays import PEER, PeerKey
-from dchat.kernel import accounts, amounts, codec
+from dchat.kernel import accounts, amounts, codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, EpochMs
@@ -173,7 +173,7 @@ def fill(draft: Draft, which: EscrowId, record: Escrow, amount: Amount) -> None:
 
     Raises: InsufficientFunds, AmountTooLarge.
     """
-    pools.move(draft, which.payer, pools.ESCROWS, amount)
+    holdings.move(draft, which.payer, pools.ESCROWS, amount)
     save(draft, which, replace(record, held=amounts.add(record.held, amount)))
 
 
@@ -182,7 +182,7 @@ def fill_bond(draft: Draft, owner: AccountId, record: IssuerBond, amount: Amount
 
     Raises: InsufficientFunds, AmountTooLarge.
     """
-    pools.move(draft, owner, pools.ISSUER_BONDS, amount)
+    holdings.move(draft, owner, pools.ISSUER_BONDS, amount)
     save_bond(draft, owner, replace(record, held=amounts.add(record.held, amount)))
 
 
@@ -199,7 +199,7 @@ def claim(
         return _NOTHING
     due = Amount(min(max(0, promised - found.paid), found.held))
     if due:
-        pools.move(draft, pools.ESCROWS, target, due)
+        holdings.move(draft, pools.ESCROWS, target, due)
         left = replace(found, held=Amount(found.held - due), paid=Amount(found.paid + due))
         save(draft, which, left)
     return due
@@ -217,20 +217,20 @@ def claim_bond(
         return _NOTHING
     due = Amount(min(amount, found.held))
     if due:
-        pools.move(draft, pools.ISSUER_BONDS, target, due)
+        holdings.move(draft, pools.ISSUER_BONDS, target, due)
         save_bond(draft, owner, replace(found, held=Amount(found.held - due)))
     return due
 
 
 def pay_back(draft: Draft, which: EscrowId, record: Escrow) -> None:
     """Give the payer what is left of the escrow, and forget it."""
-    pools.move(draft, pools.ESCROWS, which.payer, record.held)
+    holdings.move(draft, pools.ESCROWS, which.payer, record.held)
     draft.delete(which.key)
 
 
 def pay_back_bond(draft: Draft, owner: AccountId, record: IssuerBond) -> None:
     """Give the issuer what is left of its bond, and forget it and its token keys."""
-    pools.move(draft, pools.ISSUER_BONDS, owner, record.held)
+    holdings.move(draft, pools.ISSUER_BONDS, owner, record.held)
     draft.delete(keys.issuer(owner))
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from abci_currency import keys, params
 from abci_currency.state import liability, pools, slashing, stake, staking, vesting
 from abci_currency.state.stake import REDELEGATION, UNBONDING, Redelegation, Unbonding
-from dchat.kernel import codec
+from dchat.kernel import due, holdings
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -26,7 +26,6 @@ from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft, State
 
 MAX_ENTRIES: Final = params.STAKING.bounds["max_unbondings"][1]
-_PRESENT: Final = codec.pack(())
 _NOTHING: Final = Amount(0)
 _GENESIS: Final = Height(0)
 _NO_SHARES: Final = stake.Delegation(0, 0, 0)
@@ -96,7 +95,7 @@ def unbond(draft: Draft, ctx: TxContext, operator: AccountId, shares: int) -> Am
     """
     parts = _parted(draft, ctx.sender, operator, shares)
     tokens = _take(draft, ctx, operator, shares)
-    pools.move(draft, pools.STAKED, pools.UNBONDING, tokens)
+    holdings.move(draft, pools.STAKED, pools.UNBONDING, tokens)
     left = tokens
     for at, part in enumerate(parts, 1):
         share = left if at == len(parts) else Amount(tokens * part.shares // shares)
@@ -173,12 +172,12 @@ def _begin_unbonding(
     if not tokens:
         return
     rules = params.STAKING.load(draft)
-    due = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
+    ends = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
     slots = (keys.unbonding(ctx.sender, operator, at) for at in range(rules.max_unbondings))
     key = _free(draft, slots, rules.max_unbondings)
-    entry = Unbonding(tokens, ctx.height, due, part.source, part.came_at)
+    entry = Unbonding(tokens, ctx.height, ends, part.source, part.came_at)
     draft.put(key, UNBONDING.encode(entry))
-    draft.put(keys.maturing(due, key), _PRESENT)
+    due.put(draft, ends, key)
 
 
 def _free(draft: Draft, slots: Iterable[bytes], limit: int) -> bytes:
@@ -209,11 +208,11 @@ def _begin_redelegation(
     draft: Draft, ctx: TxContext, source: AccountId, target: AccountId, shares: int
 ) -> None:
     rules = params.STAKING.load(draft)
-    due = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
+    ends = EpochMs(ctx.block_time_ms + rules.unbonding_ms)
     slots = (keys.redelegation(ctx.sender, target, at) for at in range(rules.max_unbondings))
     key = _free(draft, slots, rules.max_unbondings)
-    draft.put(key, REDELEGATION.encode(Redelegation(source, shares, ctx.height, due)))
-    draft.put(keys.maturing(due, key), _PRESENT)
+    draft.put(key, REDELEGATION.encode(Redelegation(source, shares, ctx.height, ends)))
+    due.put(draft, ends, key)
     held = _held(draft, ctx.sender, target)
     record = replace(held, liable_shares=held.liable_shares + shares)
     stake.save_delegation(draft, ctx.sender, target, record)
@@ -246,8 +245,8 @@ def end_unbonding(
     if entry.source:
         left = liability.taken_off(draft, AccountId(entry.source), left, entry.came_at, now)
     slashed = Amount(entry.tokens - left)
-    pools.burn(draft, pools.UNBONDING, slashed)
-    pools.move(draft, pools.UNBONDING, delegator, vesting.returned(draft, delegator, left))
+    holdings.burn(draft, pools.UNBONDING, slashed)
+    holdings.move(draft, pools.UNBONDING, delegator, vesting.returned(draft, delegator, left))
     return UnbondingEnded(delegator, operator, left, slashed)
 
 
@@ -269,7 +268,7 @@ def _settle(draft: Draft, ctx: TxContext, operator: AccountId, key: bytes) -> Un
     if entry is None or entry.due > ctx.block_time_ms:
         return None
     draft.delete(key)
-    draft.delete(keys.maturing(entry.due, key))
+    due.drop(draft, entry.due, key)
     return end_unbonding(draft, ctx.sender, operator, entry, ctx.height)
 
 
@@ -290,5 +289,5 @@ def end_redelegation(
         return RedelegationEnded(delegator, target, entry.source, _NOTHING)
     slashed = staking.take_shares(draft, delegator, target, brought - kept)
     liability.left(draft, target, slashed, height, context.block_time_ms)
-    pools.burn(draft, pools.STAKED, slashed)
+    holdings.burn(draft, pools.STAKED, slashed)
     return RedelegationEnded(delegator, target, entry.source, slashed)

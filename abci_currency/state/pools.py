@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dchat.kernel import supply
-from dchat.kernel.accounts import credit, debit, module_id
+from dchat.kernel.accounts import module_id
 from dchat.kernel.errors import TxRejected
-from dchat.kernel.ids import AccountId, Amount
-from dchat.kernel.store import Draft
+from dchat.kernel.ids import AccountId
 
 STAKED: Final = module_id("staked")
 """What validators' tokens add up to, voting or not."""
@@ -58,16 +56,3 @@ def check_payee(account: AccountId) -> None:
     """Return if anybody may pay this account, or have it paid. Raises: HeldByRules."""
     if account in NAMES and account != TREASURY:
         raise HeldByRules(f"the account is the pool {NAMES[account]!r}")
-
-
-def move(draft: Draft, source: AccountId, target: AccountId, amount: Amount) -> None:
-    """Take amount from one account and give it to another. Raises: InsufficientFunds."""
-    debit(draft, source, amount)
-    credit(draft, target, amount)
-
-
-def burn(draft: Draft, source: AccountId, amount: Amount) -> None:
-    """Take amount from an account, and let it be nowhere. Raises: InsufficientFunds."""
-    if amount:
-        debit(draft, source, amount)
-        supply.burn(draft, amount)

@@ -18,7 +18,7 @@ from typing import Final, NewType
 from abci_currency import keys
 from abci_currency.params import BASIS_POINTS
 from abci_currency.state import multiaddr, pools
-from dchat.kernel import accounts, amounts, codec
+from dchat.kernel import accounts, amounts, codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, ChainId, EpochMs, Height
@@ -105,13 +105,13 @@ def add_stake(draft: Draft, peer: PeerKey, record: Relay, amount: Amount) -> Non
 
     Raises: InsufficientFunds, AmountTooLarge.
     """
-    pools.move(draft, record.owner, pools.RELAY_STAKES, amount)
+    holdings.move(draft, record.owner, pools.RELAY_STAKES, amount)
     save(draft, peer, replace(record, stake=amounts.add(record.stake, amount)))
 
 
 def pay_out(draft: Draft, peer: PeerKey, record: Relay) -> None:
     """Give the owner what is left at stake, and forget the relay."""
-    pools.move(draft, pools.RELAY_STAKES, record.owner, record.stake)
+    holdings.move(draft, pools.RELAY_STAKES, record.owner, record.stake)
     draft.delete(keys.relay(peer))
 
 
@@ -125,7 +125,7 @@ def slash(draft: Draft, peer: PeerKey, amount: Amount, offence_at: Height) -> Am
         return Amount(0)
     taken = Amount(min(amount, found.stake))
     if taken:
-        pools.burn(draft, pools.RELAY_STAKES, taken)
+        holdings.burn(draft, pools.RELAY_STAKES, taken)
         save(draft, peer, replace(found, stake=Amount(found.stake - taken)))
     return taken
 

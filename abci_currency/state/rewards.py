@@ -30,7 +30,7 @@ from typing import Final
 
 from abci_currency import keys, params
 from abci_currency.state import pools, stake
-from dchat.kernel import codec, supply
+from dchat.kernel import codec, holdings, supply
 from dchat.kernel.accounts import ACCOUNT_ID, credit
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import MAX_U64, MAX_U128
@@ -247,4 +247,4 @@ def claim_commission(draft: Draft, operator: AccountId) -> Amount:
 
 
 def _pay(draft: Draft, earner: AccountId, amount: Amount) -> None:
-    pools.move(draft, pools.REWARDS, paid_to(draft, earner), amount)
+    holdings.move(draft, pools.REWARDS, paid_to(draft, earner), amount)

@@ -19,6 +19,7 @@ from typing import Final
 from abci_currency import params
 from abci_currency.state import pools, presence, rewards, stake, staking
 from abci_currency.state.liability import SET_DELAY, Fault, Slash, left_since, record
+from dchat.kernel import holdings
 from dchat.kernel.codec import MAX_U64
 from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -106,7 +107,7 @@ def _burn(draft: Draft, operator: AccountId, charge: Charge) -> Amount:
     burned = Amount(min(due, before.tokens))
     after = replace(before, tokens=Amount(before.tokens - burned))
     staking.replace_validator(draft, operator, before, after)
-    pools.burn(draft, pools.STAKED, burned)
+    holdings.burn(draft, pools.STAKED, burned)
     return burned
 
 

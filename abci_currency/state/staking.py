@@ -28,7 +28,7 @@ from abci_currency.state.stake import (
     tokens_for,
     validator,
 )
-from dchat.kernel import codec
+from dchat.kernel import codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import AmountTooLarge, TxRejected
 from dchat.kernel.ids import AccountId, Amount, EpochMs
@@ -183,7 +183,7 @@ def bond(
     shares = _bought(before, tokens)
     held = _settled(draft, delegator, operator)
     after = replace(before, tokens=Amount(before.tokens + tokens), shares=before.shares + shares)
-    pools.move(draft, source, pools.STAKED, tokens)
+    holdings.move(draft, source, pools.STAKED, tokens)
     replace_validator(draft, operator, before, after)
     _hold(draft, delegator, operator, replace(held, shares=held.shares + shares))
     return shares

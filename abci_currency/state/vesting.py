@@ -21,7 +21,7 @@ from typing import Final
 
 from abci_currency import keys
 from abci_currency.state import pools
-from dchat.kernel import accounts, amounts, codec, supply
+from dchat.kernel import accounts, amounts, codec, holdings, supply
 from dchat.kernel.accounts import ACCOUNT_ID_BYTES
 from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.ids import AccountId, Amount, EpochMs
@@ -149,7 +149,7 @@ def claim(draft: Draft, account: AccountId, now: EpochMs) -> Amount:
     due = lock.claimable(now)
     if due == 0:
         raise NothingVested(lock.vested(now), lock.claimed, lock.staked)
-    pools.move(draft, pools.VESTING, account, due)
+    holdings.move(draft, pools.VESTING, account, due)
     _save(draft, account, replace(lock, claimed=Amount(lock.claimed + due)))
     return due
 
@@ -175,7 +175,7 @@ def returned(draft: Draft, account: AccountId, amount: Amount) -> Amount:
     if lock is None or lock.staked == 0:
         return amount
     back = min(lock.staked, amount)
-    pools.move(draft, pools.UNBONDING, pools.VESTING, back)
+    holdings.move(draft, pools.UNBONDING, pools.VESTING, back)
     _save(draft, account, replace(lock, staked=Amount(lock.staked - back)))
     return Amount(amount - back)
 

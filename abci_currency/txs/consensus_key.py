@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from abci_currency import params
-from abci_currency.state import pools, stake, staking
-from dchat.kernel import codec, signing
+from abci_currency.state import stake, staking
+from dchat.kernel import codec, holdings, signing
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs
@@ -111,7 +111,7 @@ def apply(draft: Draft, tx: RotateConsensusKey, ctx: TxContext) -> tuple[Event, 
         raise RotationFeeTooLow(have=tx.most_burned, need=rules.key_rotation_fee)
     staking.claim_key(draft, tx.consensus_key, ctx.sender)
     check_proof(tx.consensus_key, tx.proof, ctx)
-    pools.burn(draft, ctx.sender, rules.key_rotation_fee)
+    holdings.burn(draft, ctx.sender, rules.key_rotation_fee)
     after = replace(before, consensus_key=tx.consensus_key, key_changed_at=ctx.block_time_ms)
     staking.replace_validator(draft, ctx.sender, before, after)
     return (ConsensusKeyRotated(ctx.sender, before.consensus_key, tx.consensus_key),)

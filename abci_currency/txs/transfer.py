@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from abci_currency.state import pools
-from dchat.kernel import codec
+from dchat.kernel import codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import ZeroAmount
 from dchat.kernel.ids import AccountId, Amount, Cost
@@ -45,7 +45,7 @@ def check(tx: Transfer) -> None:
 
 def apply(draft: Draft, tx: Transfer, ctx: TxContext) -> tuple[Event, ...]:
     """Debit the sender, credit `tx.to`. Raises: InsufficientFunds, AmountTooLarge."""
-    pools.move(draft, ctx.sender, tx.to, tx.amount)
+    holdings.move(draft, ctx.sender, tx.to, tx.amount)
     return (Transferred(ctx.sender, tx.to, tx.amount),)
 
 

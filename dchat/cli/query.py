@@ -9,7 +9,7 @@ import trio
 import typer
 
 from abci_chat import keys as chat_keys
-from abci_chat.state import IDENTITY, MAX_HANDLE_BYTES
+from abci_chat.state.identities import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
     listing,

@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from abci_chat import keys
-from abci_chat import state as chat
+from abci_chat.state import identities as chat
 from abci_chat.txs.identity import BadHandle, check_handle
 from dchat.client import writing
 from dchat.client.core.contact import Contact

@@ -11,6 +11,7 @@ Source: the msgpack specification; ADR 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Final, Generic, Never, Protocol, TypeVar, cast
 
 import msgpack
@@ -28,6 +29,7 @@ MAX_ENTRIES: Final = 256
 """Per array, unless a decoder asks for more: room is made for the announced entries of every open
 array at once, so a kilobyte of nested array heads could otherwise cost milliseconds."""
 
+E = TypeVar("E", bound=IntEnum)
 T = TypeVar("T")
 _packb: Final = msgpack.packb
 _unpackb: Final = msgpack.unpackb
@@ -216,6 +218,23 @@ class Text(_Plain[str]):
         if len(_encoded(raw)) > self._most:
             raise CodecError(f"text over {self._most} bytes")
         return raw
+
+
+class Choice(Shape[E]):
+    """One of the members of an IntEnum, as its number."""
+
+    def __init__(self, kind: type[E]) -> None:
+        self._members = {int(member): member for member in kind}
+
+    def lower(self, value: E) -> Raw:
+        """Return the number. Raises: CodecError."""
+        return int(self.lift(int(value)))
+
+    def lift(self, raw: object) -> E:
+        """Return the member of that number. Raises: CodecError."""
+        if type(raw) is not int or raw not in self._members:
+            raise CodecError(f"expected one of {sorted(self._members)}")
+        return self._members[raw]
 
 
 class ListOf(Shape[tuple[T, ...]]):

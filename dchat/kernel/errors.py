@@ -269,6 +269,12 @@ class BadKeyProof(TxRejected):
     code = 26
 
 
+class NotOwed(TxRejected):
+    """A block carries a contribution of its proposer that the chain has not asked for."""
+
+    code = 27
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """How a code is called and what its reader can do next."""
@@ -305,6 +311,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         24: Refusal("KeyChanging", "wait for the block that changes the key, then sign with it"),
         25: Refusal("SameKey", "nothing to do: the account has that key"),
         26: Refusal("BadKeyProof", "rotate with dchat identity rotate-key"),
+        27: Refusal("NotOwed", "nothing to do: only a faulty proposer adds it"),
         100: Refusal("NoOutputs", "name somebody to pay"),
         101: Refusal("NothingLocked", "use the account that genesis locked tokens for"),
         102: Refusal("NothingVested", "wait until more has vested, or take stake back"),
@@ -383,5 +390,6 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         203: Refusal("NotRegistered", "register an identity first"),
         204: Refusal("BadHomeRelays", "name one to three different relay addresses"),
         205: Refusal("WeakInboxKey", "create an inbox key with dchat keygen"),
+        206: Refusal("Deactivated", "use another identity: this one is gone for good"),
     }
 )

@@ -12,11 +12,12 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from dchat.kernel import codec
 from dchat.kernel.errors import MalformedBody
-from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height
-from dchat.kernel.store import Draft
+from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
+from dchat.kernel.store import Draft, State
 
 _FREE: Final = Cost(0)
 _NOTHING: Final = Amount(0)
+_FIRST: Final = Nonce(0)
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class TxContext:
     public_key: bytes
     height: Height
     block_time_ms: EpochMs
+    nonce: Nonce = _FIRST
+    """The transaction's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class Prepared:
     """The most that run takes from the sender's balance."""
     rekeys: bool = False
     """Run may give the sender another key: nobody can say which key signs behind it."""
+    waive: Callable[[State, TxContext], int] | None = None
+    """Return what was worked in place of a fee; asked only where none is paid.
+
+    Who worked more comes into a block first. Raises: TxRejected where it is not enough."""
 
 
 class TxFamily(Protocol):
@@ -95,6 +102,8 @@ class Family(Generic[T]):
     """On top of cost for each entry of the arrays among the fields."""
     rekeys: bool = False
     """Apply may give the sender another key: until a block has said so, nothing waits behind it."""
+    waive: Callable[[State, T, TxContext], int] | None = None
+    """See Prepared.waive; None where everybody pays."""
 
     def price(self, fields: Sequence[codec.Raw]) -> Cost:
         """Return cost, and that of the entries: their number is known before any is looked at."""
@@ -110,8 +119,12 @@ class Family(Generic[T]):
         except codec.CodecError as fault:
             raise MalformedBody(f"{self.name}: {fault}") from None
         self.check(body)
+        waive = self.waive
         return Prepared(
-            lambda draft, ctx: self.apply(draft, body, ctx), self.spends(body), self.rekeys
+            lambda draft, ctx: self.apply(draft, body, ctx),
+            self.spends(body),
+            self.rekeys,
+            (lambda state, ctx: waive(state, body, ctx)) if waive else None,
         )
 
     def body(self, fields: T) -> tuple[codec.Raw, ...]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from dchat.kernel import accounts, bundle, params, signing, supply, tx
+from dchat.kernel import accounts, bundle, contribution, params, signing, supply, tx
 from dchat.kernel.accounts import Account
+from dchat.kernel.contribution import Duty
 from dchat.kernel.errors import (
     BadSignature,
     CannotPayFee,
@@ -25,6 +26,7 @@ from dchat.kernel.errors import (
     FeeTooLow,
     KeyChanging,
     NonceMismatch,
+    NotOwed,
     SenderKeyMismatch,
     TxRejected,
     UnknownTransaction,
@@ -101,6 +103,8 @@ class BlockContext:
     """Of everyone who could sign the block before, in CometBFT's order."""
     misbehaviour: tuple[Misbehaviour, ...] = ()
     """Proved by evidence in this block; CometBFT has checked it."""
+    block_hash: bytes = b""
+    """Of the block itself; a proposer can choose among as many as it cares to try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +145,16 @@ Query = Callable[[State, bytes], bytes]
 BlockHook = Callable[[Draft, BlockContext], tuple[Event, ...]]
 
 
-def _burn(draft: Draft, fees: Amount, _: BlockContext) -> None:
-    supply.burn(draft, fees)
+Paid = Mapping[AccountId, Amount]
+"""Fees of one block, above zero each, by who paid them, in the order of their first transaction."""
+
+
+def _burn(draft: Draft, paid: Paid, _: BlockContext) -> None:
+    supply.burn(draft, Amount(sum(paid.values())))
+
+
+def _full_fee(_: State, __: AccountId, fee: Amount, ___: BlockContext) -> Amount:
+    return fee
 
 
 def _fixed_set(_: Draft, __: BlockContext) -> tuple[ValidatorPower, ...]:
@@ -160,10 +172,14 @@ class Machine:
     queries: Mapping[str, Query]
     begin_block: tuple[BlockHook, ...] = ()
     """What comes before the block's transactions, in this order."""
-    take_fees: Callable[[Draft, Amount, BlockContext], None] = _burn
-    """Where the fees of a block go, above zero and taken from their payers already."""
+    take_fees: Callable[[Draft, Paid, BlockContext], None] = _burn
+    """Where the fees of a block go; they are taken from their payers already."""
+    least_fee: Callable[[State, AccountId, Amount, BlockContext], Amount] = _full_fee
+    """What a sender owes of the fee that its declared cost asks for; asked where it offers less."""
     end_block: tuple[BlockHook, ...] = ()
     """What every block owes beyond its transactions, in this order."""
+    duty: Duty | None = None
+    """What a block's proposer owes besides transactions."""
     validator_updates: Callable[[Draft, BlockContext], tuple[ValidatorPower, ...]] = _fixed_set
     """What changes in the set of validators, asked last; it votes two blocks on."""
 
@@ -225,20 +241,30 @@ def run_block(machine: Machine, state: State, block: Block, known: Known) -> Blo
     The same with or without what is known already, which spares judging it again.
     """
     draft, context = Draft(state), block.context
+    lead, txs = contribution.split(block.txs)
+    led = (_contributed(machine, draft, context, lead),) if lead else ()
     told = [event for hook in machine.begin_block for event in hook(draft, context)]
     runner = _Runner(machine, params.load(draft), context, known)
-    outcomes = tuple([runner.carry(draft, raw) for raw in block.txs])
-    if runner.fees:
-        machine.take_fees(draft, Amount(runner.fees), context)
+    outcomes = (*led, *[runner.carry(draft, raw) for raw in txs])
+    if runner.paid:
+        machine.take_fees(draft, runner.paid, context)
     told += [event for hook in machine.end_block for event in hook(draft, context)]
     updates = machine.validator_updates(draft, context)
     return BlockResult(draft.writes(), outcomes, tuple(told), updates)
 
 
+def _contributed(machine: Machine, draft: Draft, context: BlockContext, data: bytes) -> Outcome:
+    """Take in what the proposer contributed; what is not owed leaves no trace."""
+    duty = machine.duty
+    if duty is None or not duty.accepts(draft, context.proposer, data):
+        return refused(NotOwed("the proposer does not owe this"))
+    return Outcome(0, events=duty.apply(draft, context.proposer, data))
+
+
 class _Runner:
     """Carries what all transactions of one block share, and the fees taken so far."""
 
-    __slots__ = ("_context", "_known", "_machine", "_rules", "fees")
+    __slots__ = ("_context", "_known", "_machine", "_rules", "paid")
 
     def __init__(
         self, machine: Machine, rules: Params, context: BlockContext, known: Known
@@ -247,7 +273,7 @@ class _Runner:
         self._rules = rules
         self._context = context
         self._known = known
-        self.fees = 0
+        self.paid: dict[AccountId, Amount] = {}
 
     def carry(self, draft: Draft, raw: bytes) -> Outcome:
         """Run what one of CometBFT's transactions carries, each as if it were alone."""
@@ -266,7 +292,9 @@ class _Runner:
         except TxRejected as refusal:
             return refused(refusal)
         envelope = judged.signed.envelope
-        self.fees += envelope.fee
+        if envelope.fee:
+            before = self.paid.get(envelope.sender, _NOTHING)
+            self.paid[envelope.sender] = Amount(before + envelope.fee)
         if isinstance(judged, Faulty):
             wanted = envelope.cost_limit
             return replace(judged.refusal, cost_wanted=wanted, cost_used=wanted)
@@ -279,27 +307,32 @@ class _Runner:
         check_envelope(envelope, self._rules, self._context)
         check_sender(envelope, sender)
         check_nonce(envelope, sender)
+        check_fee(self._machine, draft, judged, self._rules, self._context)
         if isinstance(judged, Faulty) and not judged.pays:
             raise _bad_signature()
         accounts.save(draft, envelope.sender, charged(sender, envelope))
 
     def _run(self, draft: Draft, checked: Checked) -> Outcome:
-        envelope, block = checked.signed.envelope, self._context
+        envelope = checked.signed.envelope
         wanted = envelope.cost_limit
         child = draft.fork()
-        context = TxContext(
-            block.chain_id,
-            envelope.sender,
-            envelope.public_key,
-            block.height,
-            block.block_time_ms,
-        )
         try:
-            events = checked.prepared.run(child, context)
+            events = checked.prepared.run(child, _tx_context(envelope, self._context))
         except TxRejected as refusal:
             return refused(refusal, wanted)
         draft.merge(child)
         return Outcome(0, "", wanted, checked.cost, events)
+
+
+def _tx_context(envelope: tx.Envelope, block: BlockContext) -> TxContext:
+    return TxContext(
+        block.chain_id,
+        envelope.sender,
+        envelope.public_key,
+        block.height,
+        block.block_time_ms,
+        envelope.nonce,
+    )
 
 
 def _together(carried: Sequence[bytes], outcomes: Sequence[Outcome]) -> Outcome:
@@ -420,9 +453,25 @@ def check_envelope(envelope: tx.Envelope, rules: Params, block: BlockContext) ->
         raise ValidityTooLong(last=envelope.valid_until_height, limit=furthest)
     if envelope.cost_limit > rules.max_block_cost:
         raise CostLimitTooHigh(have=envelope.cost_limit, limit=rules.max_block_cost)
+
+
+def check_fee(
+    machine: Machine, state: State, judged: Checked | Faulty, rules: Params, block: BlockContext
+) -> int:
+    """Return what was worked in place of the fee, 0 where it is paid.
+
+    Raises: FeeTooLow, TxRejected for too little work.
+    """
+    envelope = judged.signed.envelope
     least = params.least_fee(rules, envelope.cost_limit)
-    if envelope.fee < least:
-        raise FeeTooLow(have=envelope.fee, need=least)
+    if envelope.fee >= least:
+        return 0
+    if not envelope.fee and isinstance(judged, Checked) and judged.prepared.waive:
+        return judged.prepared.waive(state, _tx_context(envelope, block))
+    owed = machine.least_fee(state, envelope.sender, least, block)
+    if envelope.fee < owed:
+        raise FeeTooLow(have=envelope.fee, need=owed)
+    return 0
 
 
 def check_sender(envelope: tx.Envelope, sender: Account) -> None:

@@ -7,14 +7,18 @@ transaction may cost, weigh and wait.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Final, Generic, TypeVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from dchat.kernel import codec
 from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount, Cost, Height
 from dchat.kernel.store import Draft, State
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MAX_BLOCK_BYTES: Final = 32 * 1024 * 1024
 """No chain may allow larger blocks: one must fit into an ABCI frame, or it stops every node."""
@@ -60,6 +64,13 @@ class Section(Generic[T]):
         """Put values in force from now on. Raises: ParameterOutOfBounds."""
         self.check(values)
         draft.put(self.key, self.shape.encode(values))
+
+
+def section(name: str, default: T, bounds: Bounds) -> Section[T]:
+    """Return the section whose values are default's: a frozen dataclass of whole numbers."""
+    names = [field.name for field in fields(cast("DataclassInstance", default))]
+    shape = codec.Record(type(default), **dict.fromkeys(names, codec.U64))
+    return Section(name, shape, default, MappingProxyType(dict(bounds)))
 
 
 @dataclass(frozen=True, slots=True)

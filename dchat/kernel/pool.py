@@ -52,6 +52,7 @@ from dchat.kernel.machine import (
     Outcome,
     behind,
     check_envelope,
+    check_fee,
     read,
     refused,
     verify,
@@ -154,7 +155,8 @@ class Pool:
     ) -> tuple[bytes, ...]:
         """Return those that the block of this context may hold; see proposal.select."""
         self._proposed = {}
-        return proposal.select(state, txs, max_bytes, self._read, context)
+        rules = proposal.Rules(self._machine, params.load(state), context, self._read)
+        return proposal.select(state, txs, max_bytes, rules)
 
     def accepts(self, state: State, txs: Sequence[bytes]) -> bool:
         """Tell whether a block may hold these; what was read of them is kept for its execution."""
@@ -283,7 +285,9 @@ class Pool:
         context: BlockContext,
     ) -> Account:
         """Return what is left of the sender's account once this one waits. Raises: TxRejected."""
-        check_envelope(opened.signed.envelope, self._in_force(state), context)
+        rules = self._in_force(state)
+        check_envelope(opened.signed.envelope, rules, context)
+        check_fee(self._machine, state, opened, rules, context)
         return behind(senders, state, opened)
 
     def _in_force(self, state: State) -> Params:

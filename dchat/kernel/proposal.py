@@ -7,6 +7,7 @@ That depends on the transactions' bytes and the committed parameters only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -19,9 +20,11 @@ from dchat.kernel.machine import (
     Checked,
     Faulty,
     Judged,
+    Machine,
     Outcome,
     behind,
     check_envelope,
+    check_fee,
     check_least_cost,
 )
 from dchat.kernel.params import Params
@@ -34,21 +37,31 @@ Read = Callable[[bytes], Judged]
 """What a transaction's bytes tell; whether it is signed is not asked here."""
 
 
-def select(
-    state: State, txs: Sequence[bytes], max_bytes: int, read: Read, context: BlockContext
-) -> tuple[bytes, ...]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a proposal is made by."""
+
+    machine: Machine
+    params: Params
+    context: BlockContext
+    """Of the block that the proposal is for."""
+    read: Read
+
+
+def select(state: State, txs: Sequence[bytes], max_bytes: int, rules: Rules) -> tuple[bytes, ...]:
     """Return the longest run of well-formed transactions, in order, that fits into a block.
+
+    Those that were worked for in place of a fee come first, the most work foremost.
 
     Whoever could not be charged in this order is passed over: what follows a nonce that the mempool
     does not hold would fill blocks for free. A bundle goes on without what could not be charged of
     it. max_bytes bounds the sum of each transaction's size in the block's protobuf encoding.
     """
-    rules = params.load(state)
-    bytes_left, cost_left = max_bytes, int(rules.max_block_cost)
+    bytes_left, cost_left = max_bytes, int(rules.params.max_block_cost)
     chosen: list[bytes] = []
-    line = _Line(state, rules, context)
-    for offered in txs:
-        raw, cost = _charged_part(line, offered, read)
+    line = _Line(state, rules)
+    for offered in _worked_first(state, txs, rules):
+        raw, cost = _charged_part(line, offered, rules.read)
         if not raw:
             continue
         bytes_left -= size_in_block(raw)
@@ -78,23 +91,42 @@ def size_in_block(raw: bytes) -> int:
 class _Line:
     """Transactions in the order in which a block would charge them."""
 
-    __slots__ = ("_context", "_rules", "_senders", "_state")
+    __slots__ = ("_rules", "_senders", "_state")
 
-    def __init__(self, state: State, rules: Params, context: BlockContext) -> None:
+    def __init__(self, state: State, rules: Rules) -> None:
         self._state = state
         self._rules = rules
-        self._context = context
         self._senders: dict[AccountId, Account] = {}
 
     def takes(self, judged: Checked | Faulty) -> bool:
         """Tell whether it would be charged behind those before, and count it if it would."""
-        envelope = judged.signed.envelope
+        envelope, rules = judged.signed.envelope, self._rules
         try:
-            check_envelope(envelope, self._rules, self._context)
+            check_envelope(envelope, rules.params, rules.context)
+            check_fee(rules.machine, self._state, judged, rules.params, rules.context)
             self._senders[envelope.sender] = behind(self._senders, self._state, judged)
         except TxRejected:
             return False
         return True
+
+
+def _worked_first(state: State, txs: Sequence[bytes], rules: Rules) -> Sequence[bytes]:
+    """Return txs with those first that pay by work; the order of the others stays."""
+    worked = {raw: work for raw in txs if (work := _work(state, raw, rules))}
+    if not worked:
+        return txs
+    foremost = sorted(worked, key=lambda raw: -worked[raw])
+    return (*foremost, *(raw for raw in txs if raw not in worked))
+
+
+def _work(state: State, raw: bytes, rules: Rules) -> int:
+    judged = rules.read(raw)
+    if isinstance(judged, Outcome) or judged.signed.envelope.fee:
+        return 0
+    try:
+        return check_fee(rules.machine, state, judged, rules.params, rules.context)
+    except TxRejected:
+        return 0
 
 
 def _charged_part(line: _Line, raw: bytes, read: Read) -> tuple[bytes, int]:

@@ -21,7 +21,7 @@ from typing import Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dchat import __version__
-from dchat.kernel import genesis, params, signing
+from dchat.kernel import contribution, genesis, params, proposal, signing
 from dchat.kernel.codec import CodecError
 from dchat.kernel.errors import REFUSALS, InvariantBroken, OperatorError
 from dchat.kernel.ids import ChainId, EpochMs, Height
@@ -78,9 +78,11 @@ class _Executed:
 class Node:
     """One chain's application. The server lets one thread at a time into all but info and query."""
 
-    def __init__(self, machine: Machine, storage: Storage) -> None:
+    def __init__(self, machine: Machine, storage: Storage, secret: bytes = b"") -> None:
         self._machine = machine
         self._storage = storage
+        self._secret = secret
+        """What the contributions of this node's validator are made from."""
         self._pool = Pool(machine, each=_verifiers())
         self._state: State = storage.working()
         self._genesis = _NO_WRITES
@@ -158,12 +160,15 @@ class Node:
 
     def prepare_proposal(self, request: pb.RequestPrepareProposal) -> pb.ResponsePrepareProposal:
         """The longest run of the offered transactions that every correct node accepts."""
-        txs = self._pool.propose(self._state, request.txs, request.max_tx_bytes, self._context)
-        return pb.ResponsePrepareProposal(txs=txs)
+        lead, room = self._contribution(request.proposer_address), request.max_tx_bytes
+        room -= sum(map(proposal.size_in_block, lead))
+        txs = self._pool.propose(self._state, request.txs, room, self._context)
+        return pb.ResponsePrepareProposal(txs=(*lead, *txs))
 
     def process_proposal(self, request: pb.RequestProcessProposal) -> pb.ResponseProcessProposal:
         """Accept or reject, by the predicate of prepare_proposal (requirements 3 to 5)."""
-        if self._pool.accepts(self._state, request.txs):
+        lead, txs = contribution.split(request.txs)
+        if self._is_owed(request.proposer_address, lead) and self._pool.accepts(self._state, txs):
             return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.ACCEPT)
         return pb.ResponseProcessProposal(status=pb.ResponseProcessProposal.REJECT)
 
@@ -200,6 +205,7 @@ class Node:
                 request.proposer_address,
                 tuple([_vote(each) for each in request.decided_last_commit.votes]),
                 tuple([_misbehaviour(each) for each in request.misbehavior]),
+                request.hash,
             ),
             tuple(request.txs),
         )
@@ -251,6 +257,15 @@ class Node:
     def _next_context(self, block_time_ms: EpochMs) -> BlockContext:
         """What CheckTx can know of the next block: its time is that of the last one."""
         return BlockContext(self._chain_id(), Height(self._storage.height + 1), block_time_ms)
+
+    def _contribution(self, proposer: bytes) -> tuple[bytes, ...]:
+        duty = self._machine.duty
+        data = duty.make(self._state, proposer, self._secret) if duty else b""
+        return (contribution.build(data),) if data else ()
+
+    def _is_owed(self, proposer: bytes, data: bytes) -> bool:
+        duty = self._machine.duty
+        return duty.accepts(self._state, proposer, data) if duty else not data
 
     def _chain_id(self) -> ChainId:
         return genesis.chain_id(self._state) or ChainId("")

@@ -16,7 +16,7 @@ from abci_currency.hooks import maturing
 from abci_currency.machine import FAMILIES
 from abci_currency.state import audit, escrows, pools, presence, relays, rewards, stake, vesting
 from abci_currency.state.escrows import EscrowId
-from dchat.kernel import accounts, bundle, codec, supply
+from dchat.kernel import accounts, bundle, codec, due, supply
 from dchat.kernel import params as kernel
 from dchat.kernel.errors import REFUSALS, ParameterOutOfBounds
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -244,7 +244,7 @@ class Whole(RuleBasedStateMachine):
     def nothing_waits_to_end_an_unbonding_that_is_over(self) -> None:
         """Else it would end the next one of that number before its time."""
         state = self.world.state
-        waiting = [codec.unpack_array(key)[2] for key, _ in state.scan(keys.MATURING)]
+        waiting = [codec.unpack_array(key)[2] for key, _ in state.scan(due.SPACE)]
         places = [codec.Blob(200).lift(key) for key in waiting]
         assert all(state.get(key) for key in places if key.startswith(keys.UNBONDINGS))
 
@@ -260,7 +260,7 @@ class Whole(RuleBasedStateMachine):
 def _check_idle(made: Made) -> None:
     """Return if nothing was written but what ended long ago, or a streak of absence that began."""
     before, after = presence.away(made.before).streaks, presence.away(made.after).streaks
-    written = [key for key in made.result.writes if not key.startswith(keys.MATURING)]
+    written = [key for key in made.result.writes if not key.startswith(due.SPACE)]
     assert written == ([keys.AWAY] if len(after) > len(before) else [])
 
 
@@ -271,7 +271,7 @@ def _balance(state: State, account: AccountId) -> int:
 def _fill_queue(draft: Draft, _: BlockContext) -> None:
     """Put places at the queue's head whose entries ended otherwise: as many as a block ends."""
     for at in range(maturing.MOST_A_BLOCK):
-        draft.put(keys.maturing(EpochMs(1), keys.redelegation(STRANGER, STRANGER, at)), b"\x90")
+        draft.put(due.key(EpochMs(1), keys.redelegation(STRANGER, STRANGER, at)), b"\x90")
 
 
 def _vote(draft: Draft, context: BlockContext, section: str, change: Mapping[str, int]) -> None:

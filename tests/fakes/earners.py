@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from abci_currency.state import pools, rewards, stake, staking
 from abci_currency.state.stake import Commission, Validator
-from dchat.kernel import supply
+from dchat.kernel import holdings, supply
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, START, MemoryState, give
@@ -58,7 +58,7 @@ def slash(draft: Draft, operator: AccountId, fraction_bp: int) -> None:
     held = validator_of(draft, operator)
     taken = Amount(held.tokens * fraction_bp // 10_000)
     change(draft, operator, replace(held, tokens=Amount(held.tokens - taken)))
-    pools.burn(draft, pools.STAKED, taken)
+    holdings.burn(draft, pools.STAKED, taken)
 
 
 def pay_fees(draft: Draft, amount: int) -> None:

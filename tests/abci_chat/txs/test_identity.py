@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from abci_chat import keys, state
+from abci_chat import keys
 from abci_chat.machine import MACHINE
-from abci_chat.state import Identity
+from abci_chat.state import identities
+from abci_chat.state.handles import owner as handle_owner
+from abci_chat.state.identities import Identity, NotRegistered
 from abci_chat.txs.identity import (
     REGISTER,
     UPDATE_PREKEYS,
@@ -19,7 +21,6 @@ from abci_chat.txs.identity import (
     BadHomeRelays,
     HandleTaken,
     IdentityRegistered,
-    NotRegistered,
     PrekeysUpdated,
     RegisterIdentity,
     RelaysUpdated,
@@ -54,10 +55,10 @@ def register(
 def test_a_registration_binds_handle_keys_and_relays() -> None:
     after, outcome = register(start(), ALICE)
 
-    assert state.identity(after, ALICE.id) == Identity(
+    assert identities.load(after, ALICE.id) == Identity(
         "alice", ALICE.public_key, INBOX, (RELAY,), HASH, Height(1)
     )
-    assert state.handle_owner(after, "alice") == ALICE.id
+    assert handle_owner(after, "alice") == ALICE.id
     assert outcome.events == (IdentityRegistered(ALICE.id, "alice"),)
 
 
@@ -83,7 +84,7 @@ def test_a_form_that_is_not_allowed_is_refused_and_registers_nothing(
 ) -> None:
     after, outcome = register(start(), ALICE, replace(FORM, **changes))
 
-    assert (outcome.code, state.identity(after, ALICE.id)) == (code, None)
+    assert (outcome.code, identities.load(after, ALICE.id)) == (code, None)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_handle_belongs_to_whoever_came_first() -> None:
     after, outcome = register(chain, BOB)
 
     assert outcome.code == HandleTaken.code
-    assert (state.identity(after, BOB.id), state.handle_owner(after, "alice")) == (None, ALICE.id)
+    assert (identities.load(after, BOB.id), handle_owner(after, "alice")) == (None, ALICE.id)
 
 
 def test_an_account_has_one_identity() -> None:
@@ -117,32 +118,32 @@ def test_an_account_has_one_identity() -> None:
 
     after, outcome = register(chain, ALICE, replace(FORM, handle="alice2"), nonce=1)
 
-    assert (outcome.code, state.handle_owner(after, "alice2")) == (AlreadyRegistered.code, None)
+    assert (outcome.code, handle_owner(after, "alice2")) == (AlreadyRegistered.code, None)
 
 
 def test_home_relays_can_move_and_nothing_else_changes() -> None:
     chain, _ = register(start(), ALICE)
-    before = state.identity(chain, ALICE.id)
+    before = identities.load(chain, ALICE.id)
 
     after, outcome = step(
         MACHINE, chain, signed(ALICE, UPDATE_RELAYS.body(UpdateRelays((OTHER, RELAY))), 1)
     )
 
     assert before is not None
-    assert state.identity(after, ALICE.id) == replace(before, home_relays=(OTHER, RELAY))
+    assert identities.load(after, ALICE.id) == replace(before, home_relays=(OTHER, RELAY))
     assert outcome.events == (RelaysUpdated(ALICE.id),)
 
 
 def test_the_prekey_commitment_can_change_and_nothing_else_does() -> None:
     chain, _ = register(start(), ALICE)
-    before = state.identity(chain, ALICE.id)
+    before = identities.load(chain, ALICE.id)
 
     after, outcome = step(
         MACHINE, chain, signed(ALICE, UPDATE_PREKEYS.body(UpdatePrekeys(b"n" * 32)), 1)
     )
 
     assert before is not None
-    assert state.identity(after, ALICE.id) == replace(before, prekey_hash=b"n" * 32)
+    assert identities.load(after, ALICE.id) == replace(before, prekey_hash=b"n" * 32)
     assert outcome.events == (PrekeysUpdated(ALICE.id),)
 
 
@@ -207,11 +208,9 @@ class Registry(RuleBasedStateMachine):
 
     @invariant()
     def handles_and_identities_name_each_other(self) -> None:
-        owners = {who: state.identity(self.chain, who.id) for who in self.nonces}
+        owners = {who: identities.load(self.chain, who.id) for who in self.nonces}
         assert {who: each.handle for who, each in owners.items() if each} == self.model
-        assert all(
-            state.handle_owner(self.chain, handle) == who.id for who, handle in self.model.items()
-        )
+        assert all(handle_owner(self.chain, handle) == who.id for who, handle in self.model.items())
         supply.check_invariant(self.chain)
 
 

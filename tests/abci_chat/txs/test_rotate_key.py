@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from abci_chat import state
 from abci_chat.machine import MACHINE
+from abci_chat.state import identities
 from abci_chat.txs.identity import REGISTER, RegisterIdentity
 from abci_chat.txs.rotate_key import FAMILY
 from dchat.kernel import signing
@@ -24,14 +24,14 @@ def registered() -> MemoryState:
 
 
 def test_the_identity_names_the_new_key_and_all_else_stays() -> None:
-    before = state.identity(registered(), ALICE.id)
+    before = identities.load(registered(), ALICE.id)
 
     after, outcome = step(MACHINE, registered(), signed(ALICE, ROTATION, 1))
 
     assert before is not None
     assert (FAMILY.type, outcome.code) == (4, 0)
     renewed = replace(before, public_key=signing.public_key(NEXT))
-    assert state.identity(after, ALICE.id) == renewed
+    assert identities.load(after, ALICE.id) == renewed
 
 
 def test_a_refused_rotation_leaves_the_identity() -> None:
@@ -40,7 +40,7 @@ def test_a_refused_rotation_leaves_the_identity() -> None:
     after, outcome = step(MACHINE, registered(), signed(ALICE, again, 1))
 
     assert outcome.code != 0
-    assert state.identity(after, ALICE.id) == state.identity(registered(), ALICE.id)
+    assert identities.load(after, ALICE.id) == identities.load(registered(), ALICE.id)
 
 
 def test_whoever_has_no_identity_gets_none() -> None:

@@ -17,7 +17,7 @@ from dchat.kernel.codec import MAX_U64
 from dchat.kernel.ids import Amount, EpochMs
 from dchat.kernel.machine import Block, run_block
 from dchat.kernel.store import Draft
-from tests.fakes.memory import MemoryState, at_height, opened, run
+from tests.fakes.memory import ALICE, MemoryState, at_height, opened, run
 
 CONTEXT = at_height(1)
 NOW = CONTEXT.block_time_ms
@@ -33,7 +33,7 @@ def economy(active: int = LEAST_ACTIVE, **rules: int) -> Draft:
 def taken(draft: Draft, amount: int) -> tuple[int, int, int]:
     """Return what was burned, what the treasury got, and what the stakers."""
     supply.issue(draft, Amount(amount))
-    fees.take(draft, Amount(amount), CONTEXT)
+    fees.take(draft, {ALICE.id: Amount(amount)}, CONTEXT)
     treasury, stakers = (
         accounts.load(draft, pool).balance for pool in (pools.TREASURY, pools.REWARDS)
     )

@@ -6,6 +6,7 @@ from abci_currency.hooks.maturing import MOST_A_BLOCK
 from abci_currency.params import DAY_MS
 from abci_currency.state import leaving, liability, pools, stake, staking
 from abci_currency.state.leaving import RedelegationEnded, UnbondingEnded
+from dchat.kernel import due
 from dchat.kernel.accounts import account_id, load
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -40,7 +41,7 @@ def context(owner: AccountId, height: int) -> TxContext:
 
 
 def queued(draft: Draft) -> int:
-    return len(list(draft.scan(keys.MATURING)))
+    return len(list(draft.scan(due.SPACE)))
 
 
 def test_nothing_is_written_before_something_is_due() -> None:

@@ -8,7 +8,7 @@ import pytest
 from abci_currency import keys
 from abci_currency.state import audit, leaving, pools, rewards, stake
 from abci_currency.state.stake import Delegation
-from dchat.kernel import accounts, supply
+from dchat.kernel import accounts, due, holdings, supply
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import Amount, Height
@@ -37,7 +37,7 @@ def test_a_sound_state_passes() -> None:
 
 
 def move(draft: Draft, source: accounts.AccountId, target: accounts.AccountId) -> None:
-    pools.move(draft, source, target, Amount(1))
+    holdings.move(draft, source, target, Amount(1))
 
 
 def forge_delegation(draft: Draft, **changes: int) -> None:
@@ -51,7 +51,7 @@ def forge_validator(draft: Draft, **changes: object) -> None:
 
 
 def empty_rewards(draft: Draft) -> None:
-    pools.move(draft, pools.REWARDS, CAROL.id, Amount(10))
+    holdings.move(draft, pools.REWARDS, CAROL.id, Amount(10))
 
 
 def move_exchange_rate(draft: Draft) -> None:
@@ -127,7 +127,7 @@ FAULTS: dict[str, tuple[str, Callable[[Draft], None]]] = {
     ),
     "an unbonding nobody ends": (
         "would never end",
-        lambda draft: draft.delete(next(draft.scan(keys.MATURING))[0]),
+        lambda draft: draft.delete(next(draft.scan(due.SPACE))[0]),
     ),
     "a redelegation to nowhere": (
         "where there are no shares",
@@ -168,7 +168,7 @@ FAULTS: dict[str, tuple[str, Callable[[Draft], None]]] = {
 def next_redelegation(draft: Draft, target: accounts.AccountId) -> stake.Redelegation:
     record = next(draft.scan(keys.REDELEGATIONS))[1]
     entry = stake.REDELEGATION.decode_own(record)
-    draft.put(keys.maturing(entry.due, keys.redelegation(ALICE.id, target, 0)), b"\x90")
+    draft.put(due.key(entry.due, keys.redelegation(ALICE.id, target, 0)), b"\x90")
     return entry
 
 

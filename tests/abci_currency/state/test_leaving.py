@@ -12,6 +12,8 @@ from abci_currency.state.stake import Redelegation, Unbonding
 from abci_currency.state.staking import InsufficientStake
 from abci_currency.state.vesting import Vesting
 from dchat.kernel import accounts
+from dchat.kernel.due import SPACE as QUEUE
+from dchat.kernel.due import key as queue_key
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.store import Draft
 from tests.fakes.currency import DAVE, FUNDS, UNBONDING_MS, as_, begun, block_at, time_of
@@ -60,8 +62,8 @@ def test_an_unbonding_is_an_entry_in_a_pool_and_a_place_in_the_queue() -> None:
 
     assert unbondings(draft, ALICE) == [Unbonding(Amount(4), Height(5), due(5))]
     assert accounts.load(draft, pools.UNBONDING).balance == 4
-    place = keys.maturing(due(5), keys.unbonding(CAROL.id, ALICE.id, 0))
-    assert [key for key, _ in draft.scan(keys.MATURING)] == [place]
+    place = queue_key(due(5), keys.unbonding(CAROL.id, ALICE.id, 0))
+    assert [key for key, _ in draft.scan(QUEUE)] == [place]
 
 
 def test_what_leaves_is_counted_for_later_slashes() -> None:

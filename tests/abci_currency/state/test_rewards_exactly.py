@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from abci_currency.state import audit, pools, rewards, stake, staking
 from abci_currency.state.rewards import LEAST_ACTIVE
-from dchat.kernel import accounts
+from dchat.kernel import accounts, holdings
 from dchat.kernel.ids import AccountId
 from dchat.kernel.store import Draft
 from tests.fakes.earners import (
@@ -86,7 +86,7 @@ class Exactly(RuleBasedStateMachine):
         shares = int(held.shares * part) if held else 0
         if shares:
             tokens = staking.take_shares(self.draft, who, operator, shares)
-            pools.move(self.draft, pools.STAKED, pools.TREASURY, tokens)
+            holdings.move(self.draft, pools.STAKED, pools.TREASURY, tokens)
             self._paid(who, operator, before, 0)
 
     @rule(who=people, operator=people)

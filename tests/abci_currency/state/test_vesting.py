@@ -20,7 +20,7 @@ from abci_currency.state.vesting import (
     returned,
     stake,
 )
-from dchat.kernel import accounts, supply
+from dchat.kernel import accounts, holdings, supply
 from dchat.kernel.errors import AmountTooLarge, InvariantBroken
 from dchat.kernel.ids import Amount, EpochMs
 from dchat.kernel.store import Draft
@@ -58,14 +58,14 @@ def balance(draft: Draft, account: accounts.AccountId = ALICE.id) -> int:
 def delegate(draft: Draft, amount: int) -> None:
     """What delegate_vested does, with a validator that is none."""
     stake(draft, ALICE.id, Amount(amount))
-    pools.move(draft, pools.VESTING, pools.STAKED, Amount(amount))
+    holdings.move(draft, pools.VESTING, pools.STAKED, Amount(amount))
 
 
 def come_back(draft: Draft, amount: int) -> int:
     """What staking does with an unbonding that is due; return what becomes a balance."""
-    pools.move(draft, pools.STAKED, pools.UNBONDING, Amount(amount))
+    holdings.move(draft, pools.STAKED, pools.UNBONDING, Amount(amount))
     own = returned(draft, ALICE.id, Amount(amount))
-    pools.move(draft, pools.UNBONDING, ALICE.id, own)
+    holdings.move(draft, pools.UNBONDING, ALICE.id, own)
     return own
 
 
@@ -306,7 +306,7 @@ def test_gifts_neither_unlock_nor_lock() -> None:
     delegate(draft, 400)
     accounts.credit(draft, ALICE.id, Amount(10**6))
     accounts.credit(draft, CAROL.id, Amount(10**6))
-    pools.move(draft, CAROL.id, ALICE.id, Amount(10**6))
+    holdings.move(draft, CAROL.id, ALICE.id, Amount(10**6))
 
     assert of(draft) == replace(lock(), staked=Amount(400))
     assert claim(draft, ALICE.id, EpochMs(1500)) == 500
@@ -315,7 +315,7 @@ def test_gifts_neither_unlock_nor_lock() -> None:
 
 def test_an_audit_finds_a_pool_that_does_not_hold_what_is_locked() -> None:
     draft = start()
-    pools.move(draft, pools.VESTING, BOB.id, Amount(1))
+    holdings.move(draft, pools.VESTING, BOB.id, Amount(1))
 
     with pytest.raises(InvariantBroken):
         check_invariant(draft)
@@ -351,7 +351,7 @@ class Locked(RuleBasedStateMachine):
     @rule(amount=st.integers(1, 600))
     def stake_own(self, amount: int) -> None:
         if amount <= balance(self.draft):
-            pools.move(self.draft, ALICE.id, pools.STAKED, Amount(amount))
+            holdings.move(self.draft, ALICE.id, pools.STAKED, Amount(amount))
 
     @rule(amount=st.integers(0, 600))
     def undelegate(self, amount: int) -> None:

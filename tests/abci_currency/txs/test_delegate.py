@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abci_currency import keys
 from abci_currency.hooks.maturing import MOST_A_BLOCK
 from abci_currency.params import DAY_MS
 from abci_currency.state import leaving, pools, rewards, slashing, stake, staking
@@ -39,7 +38,7 @@ from abci_currency.txs.delegate import (
     Undelegate,
     Undelegated,
 )
-from dchat.kernel import supply
+from dchat.kernel import due, holdings, supply
 from dchat.kernel.accounts import account_id, load
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
@@ -368,7 +367,7 @@ def test_nobody_has_to_wait_for_the_dust_of_others() -> None:
 
     assert told == (UnbondingEnded(CAROL.id, ALICE.id, Amount(3 * UNIT), Amount(0)),)
     assert load(draft, CAROL.id).balance == FUNDS - 2 * UNIT
-    assert list(draft.scan(keys.MATURING)) == []
+    assert list(draft.scan(due.SPACE)) == []
 
 
 def test_what_is_not_due_is_not_settled() -> None:
@@ -444,7 +443,7 @@ def test_nobody_stakes_where_stake_is_lost(
     draft = Draft(chain.state)
     staking.replace_validator(draft, ALICE.id, before, replace(before, **changes))
     lost = Amount(before.tokens - chain_tokens(draft))
-    pools.move(draft, pools.STAKED, pools.TREASURY, lost)
+    holdings.move(draft, pools.STAKED, pools.TREASURY, lost)
     chain.state = chain.state.after(draft.writes())
 
     assert chain.order(CAROL, body).code == code

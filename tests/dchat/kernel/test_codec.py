@@ -3,6 +3,7 @@ from __future__ import annotations
 import tracemalloc
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum
 
 import pytest
 from hypothesis import given
@@ -175,3 +176,20 @@ def test_maps_and_extensions_are_never_even_made(odd: bytes) -> None:
     """What they mean depends on the library's version."""
     with pytest.raises(CodecError, match=r"a map|an extension|exceeds"):
         codec.unpack_array(b"\x91" + odd)
+
+
+class Colour(IntEnum):
+    RED = 1
+    BLUE = 4
+
+
+def test_a_choice_is_kept_as_its_number() -> None:
+    shape = codec.Choice(Colour)
+
+    assert (shape.lower(Colour.BLUE), shape.lift(4)) == (4, Colour.BLUE)
+
+
+@pytest.mark.parametrize("raw", [0, 2, True, "1", b"1", None, 1.0])
+def test_what_is_no_choice_is_refused(raw: object) -> None:
+    with pytest.raises(codec.CodecError, match=r"expected one of \[1, 4\]"):
+        codec.Choice(Colour).lift(raw)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import proposal
+from dchat.kernel import params, proposal
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import read
 from dchat.kernel.pool import Pool
@@ -28,8 +28,12 @@ def start() -> MemoryState:
     return opened(MACHINE, alice=10 * FUNDS)
 
 
+def rules(height: int = 1) -> proposal.Rules:
+    return proposal.Rules(MACHINE, params.load(start()), at_height(height), READ)
+
+
 def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None:
-    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, LAST], 10**6, READ, at_height())
+    chosen = proposal.select(start(), [FREE, SMALL, HALF, REST, LAST], 10**6, rules())
 
     assert chosen == (SMALL, HALF)
 
@@ -37,20 +41,20 @@ def test_a_block_takes_transactions_in_order_until_its_cost_is_used_up() -> None
 def test_a_block_takes_transactions_until_its_bytes_are_used_up() -> None:
     room = proposal.size_in_block(SMALL) * 2
 
-    assert proposal.select(start(), [SMALL, NEXT], room, READ, at_height()) == (SMALL, NEXT)
-    assert proposal.select(start(), [SMALL, NEXT], room - 1, READ, at_height()) == (SMALL,)
+    assert proposal.select(start(), [SMALL, NEXT], room, rules()) == (SMALL, NEXT)
+    assert proposal.select(start(), [SMALL, NEXT], room - 1, rules()) == (SMALL,)
 
 
 def test_malformed_transactions_are_passed_over() -> None:
-    assert proposal.select(start(), [b"junk", SMALL], 10**6, READ, at_height()) == (SMALL,)
+    assert proposal.select(start(), [b"junk", SMALL], 10**6, rules()) == (SMALL,)
 
 
 def test_what_a_block_would_refuse_for_nothing_is_passed_over() -> None:
     """Between a commit and the rechecks CometBFT still offers what has expired."""
     expired = signed(ALICE, PAY, valid_until_height=1)
 
-    assert proposal.select(start(), [expired, SMALL], 10**6, READ, at_height(2)) == (SMALL,)
-    assert proposal.select(start(), [expired, NEXT], 10**6, READ, at_height(1)) == (expired, NEXT)
+    assert proposal.select(start(), [expired, SMALL], 10**6, rules(2)) == (SMALL,)
+    assert proposal.select(start(), [expired, NEXT], 10**6, rules(1)) == (expired, NEXT)
 
 
 def test_what_waits_behind_a_transaction_that_is_not_offered_is_passed_over() -> None:
@@ -81,7 +85,7 @@ def test_a_proposal_is_judged_by_form_and_cost(txs: list[bytes], verdict: bool) 
 
 @given(st.lists(st.sampled_from([HALF, REST, SMALL, FREE, b"junk", b""])), st.integers(0, 2000))
 def test_an_own_proposal_is_always_acceptable(txs: list[bytes], room: int) -> None:
-    chosen = proposal.select(Draft(start()), txs, room, READ, at_height())
+    chosen = proposal.select(Draft(start()), txs, room, rules())
 
     assert proposal.is_acceptable(start(), chosen, READ)
     assert sum(proposal.size_in_block(raw) for raw in chosen) <= room

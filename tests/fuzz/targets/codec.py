@@ -51,6 +51,8 @@ def sample(shape: Any) -> Any:  # noqa: PLR0911 -- a table
             return b"\x05" * max(shape._least, min(shape._most, 4))
         case "Text":
             return "text"[: shape._most]
+        case "Choice":
+            return next(iter(shape._members.values()))
         case "ListOf":
             return (sample(shape._shape),)
         case "Record":

@@ -1,0 +1,1 @@
+"""What every block owes beyond its transactions, one file for each duty."""
