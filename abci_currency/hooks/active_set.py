@@ -21,7 +21,7 @@ from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.codec import MAX_U64
 from dchat.kernel.ids import AccountId
 from dchat.kernel.machine import BlockContext, ValidatorPower
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 MAX_MEMBERS: Final = params.STAKING.bounds["max_validators"][1]
 
@@ -43,8 +43,7 @@ SHAPE: Final = codec.ListOf(_MEMBER, MAX_MEMBERS)
 
 def load(state: State) -> tuple[Member, ...]:
     """Return whom CometBFT was told last, the strongest first."""
-    found = state.get(keys.ACTIVE_SET)
-    return () if found is None else SHAPE.decode_own(found)
+    return read(state, keys.ACTIVE_SET, SHAPE) or ()
 
 
 def begin(draft: Draft) -> tuple[ValidatorPower, ...]:

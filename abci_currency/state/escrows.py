@@ -24,7 +24,7 @@ from dchat.kernel import accounts, amounts, codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, EpochMs
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 CHEQUE_KEY: Final = codec.Fixed(32)
 KEY_HASH: Final = codec.Fixed(32)
@@ -118,8 +118,7 @@ ISSUER_BOND: Final = codec.Record(
 
 def escrow(state: State, which: EscrowId) -> Escrow | None:
     """Return the escrow of that id, None where there is none."""
-    found = state.get(which.key)
-    return None if found is None else ESCROW.decode_own(found)
+    return read(state, which.key, ESCROW)
 
 
 def save(draft: Draft, which: EscrowId, record: Escrow) -> None:
@@ -129,8 +128,7 @@ def save(draft: Draft, which: EscrowId, record: Escrow) -> None:
 
 def bond(state: State, owner: AccountId) -> IssuerBond | None:
     """Return an issuer's bond, None where there is none."""
-    found = state.get(keys.issuer(owner))
-    return None if found is None else ISSUER_BOND.decode_own(found)
+    return read(state, keys.issuer(owner), ISSUER_BOND)
 
 
 def save_bond(draft: Draft, owner: AccountId, record: IssuerBond) -> None:

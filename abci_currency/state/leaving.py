@@ -23,12 +23,11 @@ from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 MAX_ENTRIES: Final = params.STAKING.bounds["max_unbondings"][1]
 _NOTHING: Final = Amount(0)
 _GENESIS: Final = Height(0)
-_NO_SHARES: Final = stake.Delegation(0, 0, 0)
 
 
 class TooManyEntries(TxRejected):
@@ -114,7 +113,7 @@ def _parted(
     draft: Draft, delegator: AccountId, operator: AccountId, shares: int
 ) -> tuple[_Part, ...]:
     """Return shares by what they answer for, and take them off redelegations that are not over."""
-    held = _held(draft, delegator, operator)
+    held = stake.held(draft, delegator, operator)
     if held.shares < shares:
         raise staking.InsufficientStake(have=held.shares, need=shares)
     free = min(shares, held.shares - held.liable_shares)
@@ -194,7 +193,7 @@ def redelegate(
 
     Raises: UnknownValidator, InsufficientStake, StillLiable, TooManyEntries, and what bonding does.
     """
-    held = _held(draft, ctx.sender, source)
+    held = stake.held(draft, ctx.sender, source)
     free = held.shares - held.liable_shares
     if free < shares <= held.shares:
         raise StillLiable(have=free, need=shares)
@@ -213,7 +212,7 @@ def _begin_redelegation(
     key = _free(draft, slots, rules.max_unbondings)
     draft.put(key, REDELEGATION.encode(Redelegation(source, shares, ctx.height, ends)))
     due.put(draft, ends, key)
-    held = _held(draft, ctx.sender, target)
+    held = stake.held(draft, ctx.sender, target)
     record = replace(held, liable_shares=held.liable_shares + shares)
     stake.save_delegation(draft, ctx.sender, target, record)
 
@@ -228,10 +227,6 @@ def jail_if_short(draft: Draft, operator: AccountId, ctx: TxContext) -> tuple[Ev
     if operator != ctx.sender or record.jailed or own >= record.min_self_delegation:
         return ()
     return slashing.set_aside(draft, operator, ctx.block_time_ms)
-
-
-def _held(draft: Draft, delegator: AccountId, operator: AccountId) -> stake.Delegation:
-    return stake.delegation(draft, delegator, operator) or _NO_SHARES
 
 
 def end_unbonding(
@@ -263,8 +258,7 @@ def settle(draft: Draft, ctx: TxContext, operator: AccountId) -> tuple[Event, ..
 
 
 def _settle(draft: Draft, ctx: TxContext, operator: AccountId, key: bytes) -> UnbondingEnded | None:
-    found = draft.get(key)
-    entry = None if found is None else UNBONDING.decode_own(found)
+    entry = read(draft, key, UNBONDING)
     if entry is None or entry.due > ctx.block_time_ms:
         return None
     draft.delete(key)
@@ -280,7 +274,7 @@ def end_redelegation(
     context: BlockContext,
 ) -> RedelegationEnded:
     """Let redelegated shares be free; what slashes of their source took off them burns."""
-    held = _held(draft, delegator, target)
+    held = stake.held(draft, delegator, target)
     record = replace(held, liable_shares=held.liable_shares - entry.shares)
     stake.save_delegation(draft, delegator, target, record)
     brought, height = Amount(entry.shares), context.height

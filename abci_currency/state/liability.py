@@ -27,7 +27,7 @@ from abci_currency import keys, params
 from dchat.kernel import codec
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 SET_DELAY: Final = 2
 """Blocks from a change of stake to the height at which it votes. Source: CometBFT's ABCI."""
@@ -236,8 +236,7 @@ def widen(
 
 
 def _head(state: State, operator: AccountId) -> _Head:
-    found = state.get(keys.left(operator))
-    return _Head() if found is None else _HEAD.decode_own(found)
+    return read(state, keys.left(operator), _HEAD) or _Head()
 
 
 def _entry(state: State, operator: AccountId, number: int) -> _Entry:

@@ -31,7 +31,7 @@ from abci_currency.state import stake
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.ids import AccountId, Amount, Height
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 PAGE: Final = 2048
 _PAGE_BYTES: Final = PAGE // 8
@@ -132,8 +132,7 @@ def away(state: State) -> Away:
 
 def conduct(state: State, operator: AccountId) -> Conduct:
     """Return what is remembered of a validator."""
-    found = state.get(keys.conduct(operator))
-    return Conduct() if found is None else CONDUCT.decode_own(found)
+    return read(state, keys.conduct(operator), CONDUCT) or Conduct()
 
 
 def save_conduct(draft: Draft, operator: AccountId, record: Conduct) -> None:
@@ -264,8 +263,8 @@ def _close(draft: Draft, held: Away, streak: Streak, height: Height) -> None:
     number, last = divmod(height - 1, PAGE)
     base = number * PAGE
     at = keys.missed(streak.operator, number)
-    found = draft.get(at)
-    page = _Page() if found is None else _SHAPE.decode_own(found)
+    found = read(draft, at, _SHAPE)
+    page = found or _Page()
     begin = max(0, streak.since - base)
     run = ((1 << (last - begin + 1)) - 1) << begin
     bits = int.from_bytes(page.bits, "big") | run

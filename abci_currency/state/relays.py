@@ -22,7 +22,7 @@ from dchat.kernel import accounts, amounts, codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount, ChainId, EpochMs, Height
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 PeerKey = NewType("PeerKey", bytes)
 """The Ed25519 key of a libp2p host, which is also its peer id."""
@@ -77,8 +77,7 @@ def statement(chain: ChainId, owner: AccountId, peer: PeerKey, until: Height) ->
 
 def relay(state: State, peer: PeerKey) -> Relay | None:
     """Return the relay of this peer key, leaving or not; None where there is none."""
-    found = state.get(keys.relay(peer))
-    return None if found is None else RELAY.decode_own(found)
+    return read(state, keys.relay(peer), RELAY)
 
 
 def save(draft: Draft, peer: PeerKey, record: Relay) -> None:

@@ -113,12 +113,10 @@ def _burn(draft: Draft, operator: AccountId, charge: Charge) -> Amount:
 
 def jail(draft: Draft, operator: AccountId, until_ms: EpochMs) -> tuple[Event, ...]:
     """Let a validator not vote before it is freed, at until_ms or later; it begins anew then."""
-    before = stake.validator(draft, operator)
-    if before is None:
-        return ()
-    until = max(before.jailed_until, until_ms)
-    _confine(draft, operator, before, replace(before, jailed=True, jailed_until=until))
-    return (Jailed(operator, until),)
+    told = set_aside(draft, operator, until_ms)
+    if told:
+        presence.count_from(draft, operator, presence.NEVER)
+    return told
 
 
 def set_aside(draft: Draft, operator: AccountId, until_ms: EpochMs) -> tuple[Event, ...]:
@@ -141,15 +139,9 @@ def tombstone(draft: Draft, operator: AccountId) -> tuple[Event, ...]:
     if before is None:
         return ()
     after = replace(before, jailed=True, jailed_until=_FOR_EVER, tombstoned=True)
-    _confine(draft, operator, before, after)
-    return (Tombstoned(operator),)
-
-
-def _confine(
-    draft: Draft, operator: AccountId, before: stake.Validator, after: stake.Validator
-) -> None:
     staking.replace_validator(draft, operator, before, after)
     presence.count_from(draft, operator, presence.NEVER)
+    return (Tombstoned(operator),)
 
 
 def free(draft: Draft, operator: AccountId, height: Height) -> None:

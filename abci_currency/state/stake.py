@@ -131,6 +131,7 @@ VALIDATOR: Final = codec.Record(
     tombstoned=codec.Bool,
     active=codec.Bool,
 )
+_NO_SHARES: Final = Delegation(0, 0, 0)
 DELEGATION: Final = codec.Record(
     Delegation, shares=codec.U128, paid_per_share=codec.U128, liable_shares=codec.U128
 )
@@ -160,6 +161,11 @@ def save_validator(draft: Draft, operator: AccountId, record: Validator) -> None
 def delegation(state: State, delegator: AccountId, operator: AccountId) -> Delegation | None:
     """Return what an account has with a validator, None where it has nothing."""
     return read(state, keys.delegation(delegator, operator), DELEGATION)
+
+
+def held(state: State, delegator: AccountId, operator: AccountId) -> Delegation:
+    """Return what one account has with one validator: shares, which may be none."""
+    return delegation(state, delegator, operator) or _NO_SHARES
 
 
 def save_delegation(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from abci_currency import keys
-from abci_currency.state import pools, rewards
+from abci_currency.state import pools, rewards, stake
 from abci_currency.state.stake import (
     CONSENSUS_KEY,
     POWER_UNIT,
@@ -219,10 +219,9 @@ def take_shares(draft: Draft, delegator: AccountId, operator: AccountId, shares:
 
 def _settled(draft: Draft, delegator: AccountId, operator: AccountId) -> Delegation:
     """Pay the rewards of the shares held so far, and return them; none are a delegation too."""
-    if delegation(draft, delegator, operator) is None:
-        return Delegation(0, 0, 0)
-    rewards.claim(draft, delegator, operator)
-    return delegation(draft, delegator, operator) or Delegation(0, 0, 0)
+    if delegation(draft, delegator, operator) is not None:
+        rewards.claim(draft, delegator, operator)
+    return stake.held(draft, delegator, operator)
 
 
 def _hold(draft: Draft, delegator: AccountId, operator: AccountId, record: Delegation) -> None:

@@ -25,7 +25,7 @@ from dchat.kernel import accounts, amounts, codec, holdings, supply
 from dchat.kernel.accounts import ACCOUNT_ID_BYTES
 from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.ids import AccountId, Amount, EpochMs
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 _NOTHING: Final = Amount(0)
 
@@ -106,8 +106,7 @@ RECORD: Final = codec.Record(
 
 def vesting(state: State, account: AccountId) -> Vesting | None:
     """Return what is locked for the account, None where nothing ever was."""
-    found = state.get(keys.vesting(account))
-    return None if found is None else RECORD.decode_own(found)
+    return read(state, keys.vesting(account), RECORD)
 
 
 def vestings(state: State) -> Iterator[tuple[AccountId, Vesting]]:

@@ -27,7 +27,8 @@ from dchat.cli.records import (
 from dchat.cli.show import moment, tokens
 from dchat.kernel import accounts, codec
 from dchat.kernel.ids import AccountId, Amount, EpochMs
-from relay.net.address import PeerId, key_of, peer_id_of
+from relay.net.address import PeerId, peer_id_of
+from relay.registration import peer_key
 
 RELAYS: Final = Kind("relays", keys.RELAYS, relays.RELAY)
 ESCROWS: Final = Kind("escrows", keys.ESCROWS, escrows.ESCROW)
@@ -41,11 +42,6 @@ def register(group: typer.Typer) -> None:
     group.command("escrows")(show_escrows)
     group.command("issuers")(show_issuers)
     group.command("issuer")(show_issuer)
-
-
-def peer_key(text: str) -> PeerKey:
-    """Return the key that a peer id encodes. Raises: BadAddress."""
-    return PeerKey(key_of(PeerId(text)))
 
 
 @asking
@@ -90,7 +86,7 @@ def show_relay(
     peer_id: Annotated[str, typer.Argument(metavar="PEER", help="Its peer id, 12D3Koo….")],
 ) -> None:
     """Show a relay: owner, addresses, stake, and until when it is liable or in jail."""
-    peer = peer_key(peer_id)
+    peer = peer_key(PeerId(peer_id))
     answer(asked, "currency", lambda source: relay_fields(source, peer))
 
 

@@ -13,6 +13,7 @@ from abci_currency.txs import relay as families
 from abci_currency.txs.escrow import CloseEscrow, OpenEscrow, SettleEscrow, TopUpEscrow
 from abci_currency.txs.relay import EditRelay, RegisterRelay, SettleRelay, TopUpRelay, UnbondRelay
 from dchat.cli.asking import Fields, NotThere, Source
+from dchat.cli.foresee import foresee
 from dchat.cli.ordering import (
     After as Afterwards,
 )
@@ -25,7 +26,7 @@ from dchat.cli.ordering import (
     ordering,
     plan_and_carry_out,
 )
-from dchat.cli.query_relays import ESCROWS, escrow_row, peer_key, relay_fields
+from dchat.cli.query_relays import ESCROWS, escrow_row, relay_fields
 from dchat.cli.records import list_records, owned
 from dchat.cli.show import tokens
 from dchat.cli.unlock import unlock
@@ -34,6 +35,8 @@ from dchat.kernel.amounts import parse_amount
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import AccountId, Height
 from dchat.node.identity import Identity
+from relay.net.address import PeerId
+from relay.registration import as_registered, build_registration, peer_key
 
 PROOF_BLOCKS: Final = 1000
 """How long the peer's word that this account may register it is good."""
@@ -79,36 +82,33 @@ def register_relay(
     """Bond stake for a relay, so that clients find it and escrows may pay it."""
     amount = parse_amount(stake)
     seed = unlock(relay_identity).child("libp2p")
-    peer = relays.PeerKey(signing.public_key(seed))
 
     async def make(source: Source, sender: Identity) -> Plan[RegisterRelay]:
-        until = await _proof_until(source)
-        chain = source.chain.entry.chain_id
-        said = relays.statement(chain, sender.account_id, peer, until)
-        proof = signing.sign(seed, relays.PROOF_DOMAIN, said)
-        body = RegisterRelay(peer, tuple(addresses), amount, until, proof)
-        return Plan(body, Told({"bonded": tokens(amount)}, _relay(peer)))
+        until, chain = await _proof_until(source), source.chain.entry.chain_id
+        bond = (sender.account_id, amount)
+        body = build_registration(seed, bond, addresses, chain, until)
+        return Plan(body, Told({"bonded": tokens(amount)}, _relay(body.peer)))
 
     plan_and_carry_out(sending, families.REGISTER, make)
 
 
 async def _proof_until(source: Source) -> Height:
-    value = await source.value(params.KEY)
-    rules = params.SHAPE.decode(value) if value else params.DEFAULT
+    rules = await foresee(source, params.load)
     return Height(source.at + min(PROOF_BLOCKS, rules.max_validity_blocks - 1))
 
 
 @ordering
 def edit_relay(sending: Sending, *, relay: PeerText, addresses: Addresses) -> None:
     """Let your relay be found at these addresses, and no others."""
-    body = EditRelay(peer_key(relay), tuple(addresses))
+    peer = peer_key(PeerId(relay))
+    body = EditRelay(peer, as_registered(addresses, peer))
     carry_out(sending, families.EDIT, body, Told({}, _relay(body.peer)))
 
 
 @ordering
 def top_up_relay(sending: Sending, *, relay: PeerText, amount: AmountText) -> None:
     """Add to what your relay has at stake."""
-    body = TopUpRelay(peer_key(relay), parse_amount(amount))
+    body = TopUpRelay(peer_key(PeerId(relay)), parse_amount(amount))
     done = {"amount": tokens(body.amount)}
     carry_out(sending, families.TOP_UP, body, Told(done, _relay(body.peer)))
 
@@ -116,14 +116,16 @@ def top_up_relay(sending: Sending, *, relay: PeerText, amount: AmountText) -> No
 @ordering
 def unbond_relay(sending: Sending, *, relay: PeerText) -> None:
     """Take your relay off the registry; its stake stays liable until it can be settled."""
-    body = UnbondRelay(peer_key(relay))
+    body = UnbondRelay(peer_key(PeerId(relay)))
     carry_out(sending, families.UNBOND, body, Told({}, _relay(body.peer)))
 
 
 @ordering
 def settle_relay(sending: Sending, *, relay: PeerText) -> None:
     """Have a relay that left paid out to its owner, whoever asks, once the time is over."""
-    carry_out(sending, families.SETTLE, SettleRelay(peer_key(relay)), Told({"relay": relay}))
+    carry_out(
+        sending, families.SETTLE, SettleRelay(peer_key(PeerId(relay))), Told({"relay": relay})
+    )
 
 
 def _relay(peer: relays.PeerKey) -> Afterwards:
@@ -144,7 +146,7 @@ def open_escrow(
     ] = None,
 ) -> None:
     """Set postage aside for a relay, to be paid out by cheques that you sign."""
-    peer, units = peer_key(relay), parse_amount(amount)
+    peer, units = peer_key(PeerId(relay)), parse_amount(amount)
     named = None if cheque_key is None else _parse_key(cheque_key)
     told = Told({"relay": relay, "amount": tokens(units)}, escrows_of)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 from dchat.kernel import codec
 from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount, Cost, Height
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft, State, read
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -57,8 +57,7 @@ class Section(Generic[T]):
 
     def load(self, state: State) -> T:
         """Return the values in force, the defaults before genesis wrote any."""
-        found = state.get(self.key)
-        return self.default if found is None else self.shape.decode_own(found)
+        return read(state, self.key, self.shape) or self.default
 
     def save(self, draft: Draft, values: T) -> None:
         """Put values in force from now on. Raises: ParameterOutOfBounds."""
@@ -106,8 +105,7 @@ KEY: Final = codec.pack(("params", "kernel"))
 
 def load(state: State) -> Params:
     """Return the parameters in force, the defaults before genesis wrote any."""
-    found = state.get(KEY)
-    return DEFAULT if found is None else SHAPE.decode_own(found)
+    return read(state, KEY, SHAPE) or DEFAULT
 
 
 def save(draft: Draft, params: Params) -> None:
