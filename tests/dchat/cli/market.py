@@ -34,6 +34,13 @@ from tests.fakes.memory import CHAIN
 from tests.fakes.people import identity_of
 from tests.fakes.rpc_node import Json, RpcNode, recent, serving
 
+HEADER = (
+    "proved by header 2 of test-1 (HASH…, TIME), signed by 30 of 40 at least, from the root of"
+    " trust at height 1; no other node compared"
+)
+"""What is said of the header that proves an answer, once masked."""
+WHOLE = "; they add up to a total that is proved, so none was left out"
+UNKNOWN = "; that no entry was left out cannot be proved"
 NAMES = ("alice", "bob", "carol", "dave")
 PEOPLE: Mapping[str, AccountId] = {name: identity_of(name).account_id for name in NAMES}
 FUNDS = Amount(10_000_000 * UNIT)

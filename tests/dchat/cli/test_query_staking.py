@@ -11,8 +11,11 @@ from abci_currency import keys
 from abci_currency.params import STAKING, Staking
 from dchat.kernel.store import Draft
 from tests.dchat.cli.market import (
+    HEADER,
     PEOPLE,
     SHOWN,
+    UNKNOWN,
+    WHOLE,
     Market,
     consensus_key,
     delegates,
@@ -26,13 +29,6 @@ from tests.dchat.cli.market import (
     validates,
 )
 from tests.dchat.cli.nodes import Dchat
-
-HEADER = (
-    "proved by header 2 of test-1 (HASH…, TIME), signed by 30 of 40 at least, from the root of"
-    " trust at height 1; no other node compared"
-)
-WHOLE = "; they add up to a total that is proved, so none was left out"
-UNKNOWN = "; that no entry was left out cannot be proved"
 
 
 def one_votes(draft: Draft) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.dchat.cli.market import SHOWN, Market, locks, market, masked, table, unasked
+from tests.dchat.cli.market import SHOWN, WHOLE, Market, locks, market, masked, table, unasked
 from tests.dchat.cli.nodes import Dchat
 
 
@@ -50,7 +50,7 @@ def test_all_locks_add_up_to_the_pool(town: Market) -> None:
         "alice 5000 DCHAT 5000 DCHAT 0 DCHAT 0 DCHAT 5000 DCHAT",
         "carol 700 DCHAT 0 DCHAT 0 DCHAT 0 DCHAT 0 DCHAT",
     ]
-    assert ran.err.endswith("they add up to a total that is proved, so none was left out\n")
+    assert ran.err.endswith(f"{WHOLE}\n")
 
 
 def test_who_has_nothing_locked_is_proved_to_have_nothing(town: Market) -> None:
