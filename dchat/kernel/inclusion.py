@@ -70,8 +70,7 @@ def result_of(
         results_hash(results) == following.last_results_hash, "results that are not the block's"
     )
     _require(path.total == len(results) and 0 <= path.index < path.total, "a place that is none")
-    leaf = sha256(b"\0" + tx_hash).digest()
-    _require(_root(path.index, path.total, leaf, path.aunts) == block.data_hash, "not in the block")
+    _require(root_by(path, tx_hash) == block.data_hash, "not in the block")
     return results[path.index]
 
 
@@ -106,6 +105,31 @@ def _is(raw: bytes, tx_hash: TxHash) -> bool:
 def results_hash(results: Sequence[TxResult]) -> bytes:
     """Return the hash by which a header names the results of the block before."""
     return merkle_root([_encode(result) for result in results])
+
+
+def root_by(path: Path, leaf: bytes) -> bytes:
+    """Return the RFC 6962 root to which a path leads from a leaf.
+
+    With another number of leaves it leads there too: whoever asks knows how many there are.
+    Raises: NotProved.
+    """
+    _require(0 <= path.index < path.total, "a place that is none")
+    return _root(path.index, path.total, sha256(b"\0" + leaf).digest(), path.aunts)
+
+
+def path_of(index: int, leaves: Sequence[bytes]) -> Path:
+    """Return the way from the leaf at index to the root of all leaves."""
+    return Path(index, len(leaves), _aunts(index, leaves))
+
+
+def _aunts(index: int, leaves: Sequence[bytes]) -> tuple[bytes, ...]:
+    if len(leaves) == 1:
+        return ()
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    left, right = leaves[:split], leaves[split:]
+    if index < split:
+        return (*_aunts(index, left), merkle_root(right))
+    return (*_aunts(index - split, right), merkle_root(left))
 
 
 def _root(index: int, total: int, leaf: bytes, aunts: Sequence[bytes]) -> bytes:

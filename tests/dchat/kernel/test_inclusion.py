@@ -18,8 +18,10 @@ from dchat.kernel.inclusion import (
     Path,
     TxResult,
     carried_result,
+    path_of,
     result_of,
     results_hash,
+    root_by,
 )
 from dchat.kernel.tx import tx_hash
 from dchat.node.proto import abci_pb2 as pb
@@ -53,6 +55,23 @@ def test_every_transaction_of_a_block_has_its_own_result(count: int, data: st.Da
     found = result_of(HASHES[index], path_to(index, count), RESULTS[:count], *pair)
 
     assert found == RESULTS[index]
+
+
+@given(st.integers(1, 40), st.data())
+def test_the_path_of_every_leaf_leads_to_the_root(count: int, data: st.DataObject) -> None:
+    leaves = [b"%d" % number for number in range(count)]
+    index = data.draw(st.integers(0, count - 1))
+
+    found = path_of(index, leaves)
+
+    assert found == Path(index, count, tuple(path(leaves, index)))
+    assert root_by(found, leaves[index]) == merkle_root(leaves)
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+def test_a_place_outside_leads_nowhere(index: int) -> None:
+    with pytest.raises(NotProved, match="a place that is none"):
+        root_by(replace(path_to(4), index=index), HASHES[4])
 
 
 @given(
