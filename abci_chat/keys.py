@@ -51,6 +51,11 @@ def devices(owner: AccountId) -> bytes:
     return codec.pack(("device", owner, b""))[:-2]
 
 
+def device_roll(owner: AccountId) -> bytes:
+    """Return the key of how many devices an identity has."""
+    return codec.pack(("device_roll", owner))
+
+
 def handle(skeleton: str) -> bytes:
     """Return the key of a handle's record, by what all names that look like it have in common."""
     return codec.pack(("handle", skeleton))
@@ -189,3 +194,8 @@ def beacon(address: bytes) -> bytes:
 def reputation(owner: AccountId) -> bytes:
     """Return the key of what somebody's deeds count."""
     return codec.pack(("reputation", owner))
+
+
+def currency_params(section: str) -> bytes:
+    """Return the key of what a section of the currency chain's parameters may be."""
+    return codec.pack(("currency_params", section))
