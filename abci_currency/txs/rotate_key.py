@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from dchat.kernel import rotation
-from dchat.kernel.ids import AccountId
+from dchat.kernel.family import TxContext
 from dchat.kernel.store import Draft
 
 
-def _nothing(_: Draft, __: AccountId, ___: bytes) -> None:
+def _nothing(_: Draft, __: bytes, ___: TxContext) -> None:
     pass
 
 

@@ -25,8 +25,8 @@ DOMAIN: Final = b"dchat/rotate-key/v1"
 COST: Final = Cost(150)
 """A second signature (57 us), the new key's strength (50), and a record that follows (30)."""
 
-Follow = Callable[[Draft, AccountId, bytes], None]
-"""What else on a chain names an account's key, and is brought in line with it."""
+Follow = Callable[[Draft, bytes, TxContext], None]
+"""What else on a chain names the sender's key, and is brought in line with the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,15 @@ def check(tx: RotateKey) -> None:
         raise WeakKey("small order or not canonical")
 
 
-def family(type_number: int, follow: Follow) -> Family[RotateKey]:
-    """Return the family under a chain's number; follow runs once the account has its new key."""
+def family(type_number: int, follow: Follow, cost: Cost = COST) -> Family[RotateKey]:
+    """Return the family under a chain's number; follow runs once the account has its new key.
+
+    cost: COST, and what follow takes beyond one record.
+    """
 
     def apply(draft: Draft, tx: RotateKey, ctx: TxContext) -> tuple[Event, ...]:
         told = _rotate(draft, tx, ctx)
-        follow(draft, ctx.sender, tx.public_key)
+        follow(draft, tx.public_key, ctx)
         return (told,)
 
     shape = codec.Record(
@@ -72,7 +75,7 @@ def family(type_number: int, follow: Follow) -> Family[RotateKey]:
         public_key=codec.Fixed(signing.PUBLIC_KEY_BYTES),
         proof=codec.Fixed(signing.SIGNATURE_BYTES),
     )
-    return Family(type_number, "rotate_key", shape, COST, check, apply, rekeys=True)
+    return Family(type_number, "rotate_key", shape, cost, check, apply, rekeys=True)
 
 
 def _rotate(draft: Draft, tx: RotateKey, ctx: TxContext) -> KeyRotated:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from abci_chat import keys
 from abci_chat.machine import MACHINE
 from abci_chat.state import identities
+from abci_chat.state.identities import LogEntry, LogKind
 from abci_chat.txs.identity import REGISTER, RegisterIdentity
 from abci_chat.txs.rotate_key import FAMILY
-from dchat.kernel import signing
+from dchat.kernel import accounts, signing
+from dchat.kernel.ids import EpochMs, Height
 from dchat.kernel.rotation import prove
+from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CHAIN, MemoryState, opened, run, signed, step
 
 NEXT = bytes([71]) * 32
@@ -30,8 +34,29 @@ def test_the_identity_names_the_new_key_and_all_else_stays() -> None:
 
     assert before is not None
     assert (FAMILY.type, outcome.code) == (4, 0)
-    renewed = replace(before, public_key=signing.public_key(NEXT))
-    assert identities.load(after, ALICE.id) == renewed
+    key = signing.public_key(NEXT)
+    entry = LogEntry(LogKind.ROTATED, key, Height(1), before.log_head)
+    assert identities.load(after, ALICE.id) == replace(
+        before,
+        public_key=key,
+        log_length=before.log_length + 1,
+        log_head=identities.entry_hash(entry),
+    )
+    logged = after.get(keys.key_log(ALICE.id, before.log_length))
+    assert logged == identities.LOG_ENTRY.encode(entry)
+
+
+def test_an_identity_that_was_given_up_stays_as_it_was_though_the_account_goes_on() -> None:
+    draft = Draft(registered())
+    record = identities.active(draft, ALICE.id)
+    identities.save(draft, ALICE.id, replace(record, deactivated_at=EpochMs(1)))
+    given_up = registered().after(draft.writes())
+
+    after, outcome = step(MACHINE, given_up, signed(ALICE, ROTATION, 1))
+
+    assert outcome.code == 0
+    assert identities.load(after, ALICE.id) == replace(record, deactivated_at=EpochMs(1))
+    assert accounts.load(after, ALICE.id).public_key == signing.public_key(NEXT)
 
 
 def test_a_refused_rotation_leaves_the_identity() -> None:
