@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from abci_chat import queries
-from abci_chat.txs import identity, rotate_key
-from dchat.kernel import genesis
+from abci_chat import genesis, queries
+from abci_chat.hooks import anchors
+from abci_chat.txs import handle, identity, rotate_key
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -18,6 +18,11 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             identity.REGISTER,
             identity.UPDATE_RELAYS,
             identity.UPDATE_PREKEYS,
+            handle.COMMIT,
+            handle.CLAIM,
+            handle.RELEASE,
+            handle.TRANSFER,
+            identity.DEACTIVATE,
             rotate_key.FAMILY,
         )
     }
@@ -29,4 +34,5 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
+    end_block=(anchors.take,),
 )

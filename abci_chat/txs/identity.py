@@ -1,4 +1,4 @@
-"""Identities: the families that make somebody reachable by a handle."""
+"""Identities: the families that make somebody reachable, with a handle or without one."""
 
 from __future__ import annotations
 
@@ -6,28 +6,16 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from abci_chat.state import handles, identities
-from abci_chat.state.identities import Identity
+from abci_chat.state import handles, identities, work
+from abci_chat.state.identities import Identity, LogKind
+from abci_chat.state.work import Proof
 from dchat.kernel import codec, signing
 from dchat.kernel.errors import TxRejected
-from dchat.kernel.ids import AccountId, Cost
+from dchat.kernel.ids import AccountId, Cost, EpochMs
 from dchat.kernel.machine import Event, Family, TxContext
-from dchat.kernel.store import Draft
+from dchat.kernel.store import Draft, State
 
-_HANDLE: Final = re.compile(r"[a-z0-9_]{3,32}", re.ASCII)
 _RELAY: Final = re.compile(r"/[\x21-\x7e]+/p2p/[1-9A-HJ-NP-Za-km-z]{46,64}", re.ASCII)
-
-
-class BadHandle(TxRejected):
-    """A handle is 3 to 32 of a-z, 0-9 and the underscore."""
-
-    code = 200
-
-
-class HandleTaken(TxRejected):
-    """Somebody else registered the handle."""
-
-    code = 201
 
 
 class AlreadyRegistered(TxRejected):
@@ -50,12 +38,23 @@ class WeakInboxKey(TxRejected):
 
 @dataclass(frozen=True, slots=True)
 class RegisterIdentity:
-    """Bind the sender's account to a handle, an inbox key and home relays."""
+    """Bind the sender's account to an inbox key, home relays and, if it wants one, a handle."""
 
     handle: str
+    """One that an earlier block has a commitment to, or empty."""
+    salt: bytes
+    """What the commitment was made with; empty where there is no handle."""
     inbox_key: bytes
     home_relays: tuple[str, ...]
     prekey_hash: bytes
+    work: Proof = work.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Deactivate:
+    """Give up the sender's identity for good, and its handle with it."""
+
+    work: Proof = work.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,19 @@ class UpdatePrekeys:
 
 @dataclass(frozen=True, slots=True)
 class IdentityRegistered(Event):
-    """An account became reachable by a handle."""
+    """An account became reachable, by a handle unless that is empty."""
 
     owner: AccountId
     handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDeactivated(Event):
+    """An identity was given up for good; its handle, if it had one, is free from then on."""
+
+    owner: AccountId
+    handle: str
+    handle_free_from_ms: EpochMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +102,15 @@ class PrekeysUpdated(Event):
     owner: AccountId
 
 
-def check_handle(handle: str) -> None:
-    """Return if the handle has an allowed form. Raises: BadHandle."""
-    if not _HANDLE.fullmatch(handle):
-        raise BadHandle(f"{handle!r} is no handle")
-
-
 def check_register(tx: RegisterIdentity) -> None:
-    """Apply the rules that need no state. Raises: BadHandle, BadHomeRelays, WeakInboxKey."""
-    check_handle(tx.handle)
+    """Apply the rules that need no state.
+
+    Raises: BadHandle, HandleReserved, HandleNotCommitted, BadHomeRelays, WeakInboxKey.
+    """
+    if tx.handle:
+        handles.check(tx.handle)
+    if len(tx.salt) != (handles.SALT_BYTES if tx.handle else 0):
+        raise handles.HandleNotCommitted("a handle has a salt of 32 bytes, no handle has none")
     _check_relays(tx.home_relays)
     if not signing.is_strong(tx.inbox_key):
         raise WeakInboxKey("the inbox key is of small order or not canonical")
@@ -117,6 +125,20 @@ def check_prekeys(tx: UpdatePrekeys) -> None:
     """Accept every commitment: only its owner can open it."""
 
 
+def check_deactivate(tx: Deactivate) -> None:
+    """Accept every form: there is nothing in it."""
+
+
+def registering(tx: RegisterIdentity) -> bytes:
+    """Return the order without its work: what the work is bound to."""
+    return REGISTER.shape.encode(replace(tx, work=work.NONE))
+
+
+def deactivating(tx: Deactivate) -> bytes:
+    """Return the order without its work: what the work is bound to."""
+    return DEACTIVATE.shape.encode(replace(tx, work=work.NONE))
+
+
 def _check_relays(relays: tuple[str, ...]) -> None:
     if not relays or any(not _RELAY.fullmatch(relay) for relay in relays):
         raise BadHomeRelays("each is a multiaddr that ends in /p2p/ and a peer id")
@@ -124,18 +146,63 @@ def _check_relays(relays: tuple[str, ...]) -> None:
         raise BadHomeRelays("one is named twice")
 
 
-def register(draft: Draft, tx: RegisterIdentity, ctx: TxContext) -> tuple[Event, ...]:
-    """Make the sender reachable by the handle. Raises: AlreadyRegistered, HandleTaken."""
-    if identities.load(draft, ctx.sender) is not None:
+def _check_registrable(state: State, tx: RegisterIdentity, ctx: TxContext) -> None:
+    if identities.load(state, ctx.sender) is not None:
         raise AlreadyRegistered("the account has an identity already")
-    if handles.owner(draft, tx.handle) is not None:
-        raise HandleTaken(f"{tx.handle!r} belongs to somebody else")
+    if tx.handle:
+        handles.check_claim(state, tx.handle, tx.salt, ctx)
+
+
+def work_for_registering(state: State, tx: RegisterIdentity, ctx: TxContext) -> int:
+    """Return what was worked for a registration that will not be refused.
+
+    Raises: as register(), and NoWork.
+    """
+    worked = work.check(state, tx.work, registering(tx), ctx)
+    _check_registrable(state, tx, ctx)
+    return worked
+
+
+def register(draft: Draft, tx: RegisterIdentity, ctx: TxContext) -> tuple[Event, ...]:
+    """Make the sender reachable, and begin its key log.
+
+    Raises: AlreadyRegistered, HandleTaken, HandleResting, HandleNotCommitted, CommitmentExpired,
+    UnknownAnchor, TooLittleWork.
+    """
+    _check_registrable(draft, tx, ctx)
+    work.use(draft, tx.work, registering(tx), ctx)
     record = Identity(
         tx.handle, ctx.public_key, tx.inbox_key, tx.home_relays, tx.prekey_hash, ctx.height
     )
     identities.save(draft, ctx.sender, record)
-    handles.claim(draft, tx.handle, ctx.sender)
+    identities.log(draft, ctx.sender, LogKind.REGISTERED, ctx.public_key, ctx.height)
+    if tx.handle:
+        handles.claim(draft, tx.handle, ctx.sender)
     return (IdentityRegistered(ctx.sender, tx.handle),)
+
+
+def work_for_deactivating(state: State, tx: Deactivate, ctx: TxContext) -> int:
+    """Return what was worked for a deactivation that will not be refused.
+
+    Raises: as deactivate(), and NoWork.
+    """
+    worked = work.check(state, tx.work, deactivating(tx), ctx)
+    identities.active(state, ctx.sender)
+    return worked
+
+
+def deactivate(draft: Draft, tx: Deactivate, ctx: TxContext) -> tuple[Event, ...]:
+    """End the sender's identity: nothing is signed for it any more, and its handle rests.
+
+    Raises: NotRegistered, Deactivated, UnknownAnchor, TooLittleWork.
+    """
+    before = identities.active(draft, ctx.sender)
+    work.use(draft, tx.work, deactivating(tx), ctx)
+    logged = identities.log(draft, ctx.sender, LogKind.DEACTIVATED, before.public_key, ctx.height)
+    now = ctx.block_time_ms
+    identities.save(draft, ctx.sender, replace(logged, handle="", deactivated_at=now))
+    free_from = handles.release(draft, before.handle, now) if before.handle else now
+    return (IdentityDeactivated(ctx.sender, before.handle, free_from),)
 
 
 def update_relays(draft: Draft, tx: UpdateRelays, ctx: TxContext) -> tuple[Event, ...]:
@@ -158,13 +225,16 @@ REGISTER: Final = Family(
     shape=codec.Record(
         RegisterIdentity,
         handle=identities.HANDLE,
+        salt=codec.Blob(handles.SALT_BYTES),
         inbox_key=identities.PUBLIC_KEY,
         home_relays=identities.HOME_RELAYS,
         prekey_hash=identities.PREKEY_HASH,
+        work=work.PROOF,
     ),
-    cost=Cost(150),
+    cost=Cost(220),
     check=check_register,
     apply=register,
+    waive=work_for_registering,
 )
 
 UPDATE_RELAYS: Final = Family(
@@ -183,4 +253,14 @@ UPDATE_PREKEYS: Final = Family(
     cost=Cost(60),
     check=check_prekeys,
     apply=update_prekeys,
+)
+
+DEACTIVATE: Final = Family(
+    type=9,
+    name="deactivate_identity",
+    shape=codec.Record(Deactivate, work=work.PROOF),
+    cost=Cost(150),
+    check=check_deactivate,
+    apply=deactivate,
+    waive=work_for_deactivating,
 )

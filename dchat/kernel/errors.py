@@ -391,5 +391,16 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         204: Refusal("BadHomeRelays", "name one to three different relay addresses"),
         205: Refusal("WeakInboxKey", "create an inbox key with dchat keygen"),
         206: Refusal("Deactivated", "use another identity: this one is gone for good"),
+        207: Refusal("HandleReserved", "choose another handle"),
+        208: Refusal("HandleNotCommitted", "commit to it, wait for a block, and reveal it then"),
+        209: Refusal("CommitmentExpired", "commit to the handle again"),
+        210: Refusal("HandleResting", "choose another handle, or wait until the time named"),
+        211: Refusal("HasHandle", "give up the handle that is there first"),
+        212: Refusal("NoHandle", "claim a handle first"),
+        213: Refusal("BadConsent", "have the receiver run dchat identity accept-handle again"),
+        214: Refusal("ConsentExpired", "have the receiver run dchat identity accept-handle again"),
+        215: Refusal("NoWork", "pay the fee, or register with dchat, which works for it"),
+        216: Refusal("UnknownAnchor", "work again, with the newest anchor of the chain"),
+        217: Refusal("TooLittleWork", "work again, for as many hashes as are named"),
     }
 )

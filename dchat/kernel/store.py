@@ -83,6 +83,11 @@ class Draft:
         """Return what this draft changes: a value, or None for a removal."""
         return {key: _encoded(value) for key, value in self._writes.items()}
 
+    @property
+    def is_touched(self) -> bool:
+        """Tell whether anything was written in this draft, or removed."""
+        return bool(self._writes)
+
     def fork(self) -> Draft:
         """Return an empty draft on top of this one."""
         return Draft(self)
