@@ -29,6 +29,9 @@ DRAW: Final = codec.pack(("draw",))
 WORK: Final = codec.pack(("work",))
 """How much work a free registration takes now, and what it has to be bound to."""
 JURY_ROLL: Final = codec.pack(("jury_roll",))
+JURY_QUEUE: Final = codec.pack(("jury_queue",))
+"""Which changes of the roll wait for draws that were asked for before them."""
+JURORS: Final = codec.pack(("juror", b""))[:-2]
 
 
 def identity(owner: AccountId) -> bytes:
@@ -171,6 +174,16 @@ def case(number: int) -> bytes:
     return codec.pack(("case", number))
 
 
+def reports(who: AccountId) -> bytes:
+    """Return the key of how many reports of somebody's are open."""
+    return codec.pack(("reports", who))
+
+
+def mark(kind: int, name: bytes, sequence: int) -> bytes:
+    """Return the key of the cases in which a report of that target was upheld."""
+    return codec.pack(("mark", kind, name, sequence))
+
+
 def verdict(number: int, juror: AccountId) -> bytes:
     """Return the key of one juror's verdict."""
     return codec.pack(("verdict", number, juror))
@@ -184,6 +197,16 @@ def juror(who: AccountId) -> bytes:
 def jury_slot(level: int, at: int) -> bytes:
     """Return the key of a place in the roll of jurors, a leaf at level 0, sums above."""
     return codec.pack(("jury_slot", level, at))
+
+
+def jury_place(who: AccountId) -> bytes:
+    """Return the key of a juror's place in the roll."""
+    return codec.pack(("jury_place", who))
+
+
+def jury_change(number: int) -> bytes:
+    """Return the key of a change of the roll that waits."""
+    return codec.pack(("jury_change", number))
 
 
 def beacon(address: bytes) -> bytes:

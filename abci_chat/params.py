@@ -114,6 +114,10 @@ class Moderation:
     """How long a verdict can be appealed by a proposal."""
     unbonding_ms: int = 14 * DAY_MS
     """How long a juror's bond stays after the juror left."""
+    absence_bp: int = 500
+    """Share of the bond that is burned of a juror who gives no verdict in time."""
+    max_open_reports: int = 4
+    """Reports of one account that wait for a verdict; more where it is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,8 @@ MODERATION: Final = section(
         "verdict_ms": _SPAN,
         "appeal_ms": _SPAN,
         "unbonding_ms": _SPAN,
+        "absence_bp": (0, 5000),
+        "max_open_reports": (1, 1_000),
     },
 )
 REPUTATION: Final = section(
