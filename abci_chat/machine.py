@@ -8,7 +8,7 @@ from typing import Final
 
 from abci_chat import genesis, queries
 from abci_chat.hooks import anchors
-from abci_chat.txs import handle, identity, rotate_key
+from abci_chat.txs import anchor, expire, handle, identity, post, rotate_key
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -24,6 +24,9 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             handle.TRANSFER,
             identity.DEACTIVATE,
             rotate_key.FAMILY,
+            *post.FAMILIES,
+            anchor.FAMILY,
+            expire.FAMILY,
         )
     }
 )
