@@ -23,11 +23,15 @@ BEACONS: Final = codec.pack(("beacon", b""))[:-2]
 TOTAL_WEIGHT: Final = codec.pack(("total_weight",))
 PROPOSAL_COUNT: Final = codec.pack(("proposal_count",))
 CASE_COUNT: Final = codec.pack(("case_count",))
+DECISIONS: Final = codec.pack(("decision", 0))[:-1]
+DECISION_COUNT: Final = codec.pack(("decision_count",))
 UPGRADE: Final = codec.pack(("upgrade",))
 DRAW: Final = codec.pack(("draw",))
 """The randomness that proposers are adding to at the moment, and who waits for it."""
 WORK: Final = codec.pack(("work",))
 """How much work a free registration takes now, and what it has to be bound to."""
+RECOVERING: Final = codec.pack(("recovering", b""))[:-2]
+"""What every key of `recovering` begins with; there are none between blocks."""
 JURY_ROLL: Final = codec.pack(("jury_roll",))
 JURY_QUEUE: Final = codec.pack(("jury_queue",))
 """Which changes of the roll wait for draws that were asked for before them."""
@@ -77,6 +81,11 @@ def guardians(owner: AccountId) -> bytes:
 def recovery(owner: AccountId, public_key: bytes) -> bytes:
     """Return the key of what guardians have approved of one new key for an identity."""
     return codec.pack(("recovery", owner, public_key))
+
+
+def recovering(owner: AccountId) -> bytes:
+    """Return the key of the new key that an identity gets at the end of the block."""
+    return RECOVERING + codec.pack(owner)
 
 
 def channel(channel_id: bytes) -> bytes:
@@ -169,6 +178,16 @@ def ballot(number: int, voter: AccountId) -> bytes:
     return codec.pack(("ballot", number, voter))
 
 
+def ballots(number: int) -> bytes:
+    """Return what the keys of all ballots on a proposal begin with."""
+    return codec.pack(("ballot", number, b""))[:-2]
+
+
+def decision(number: int) -> bytes:
+    """Return the key of what a vote ordered on the currency chain; the first is number 1."""
+    return codec.pack(("decision", number))
+
+
 def case(number: int) -> bytes:
     """Return the key of a report and what a jury made of it; the first is number 1."""
     return codec.pack(("case", number))
@@ -212,6 +231,11 @@ def jury_change(number: int) -> bytes:
 def beacon(address: bytes) -> bytes:
     """Return the key of a validator's chain of preimages, by its 20-byte address."""
     return codec.pack(("beacon", address))
+
+
+def draw_waiting(place: int) -> bytes:
+    """Return the key of what waits for a seed at that place of the queue."""
+    return codec.pack(("draw_waiting", place))
 
 
 def reputation(owner: AccountId) -> bytes:

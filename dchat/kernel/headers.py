@@ -159,6 +159,11 @@ class Commit:
         _need(1 <= len(self.signatures) <= MAX_VALIDATORS, "signature count out of range")
 
 
+def address_of(consensus_key: bytes) -> bytes:
+    """Return the first 20 bytes of the key's SHA-256, by which CometBFT names a validator."""
+    return hashlib.sha256(consensus_key).digest()[:ADDRESS_SIZE]
+
+
 @dataclass(frozen=True, slots=True)
 class Validator:
     """An Ed25519 consensus key and its voting power."""
@@ -172,8 +177,8 @@ class Validator:
 
     @property
     def address(self) -> bytes:
-        """The first 20 bytes of the key's SHA-256."""
-        return hashlib.sha256(self.public_key).digest()[:ADDRESS_SIZE]
+        """What address_of() gives for the key."""
+        return address_of(self.public_key)
 
 
 @dataclass(frozen=True, slots=True)
