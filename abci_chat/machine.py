@@ -7,8 +7,18 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_chat import genesis, queries
-from abci_chat.hooks import anchors
-from abci_chat.txs import anchor, expire, handle, identity, post, rotate_key
+from abci_chat.hooks import anchors, recoveries
+from abci_chat.txs import (
+    anchor,
+    device,
+    expire,
+    guardians,
+    handle,
+    identity,
+    post,
+    recovery,
+    rotate_key,
+)
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -24,9 +34,14 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             handle.TRANSFER,
             identity.DEACTIVATE,
             rotate_key.FAMILY,
+            *device.FAMILIES,
+            *guardians.FAMILIES,
+            *recovery.FAMILIES,
             *post.FAMILIES,
             anchor.FAMILY,
             expire.FAMILY,
+            *proposal.FAMILIES,
+            *ballot.FAMILIES,
         )
     }
 )
@@ -37,5 +52,8 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
-    end_block=(anchors.take,),
+    end_block=(
+        recoveries.take_over,
+        anchors.take,
+    ),
 )

@@ -402,6 +402,28 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         215: Refusal("NoWork", "pay the fee, or register with dchat, which works for it"),
         216: Refusal("UnknownAnchor", "work again, with the newest anchor of the chain"),
         217: Refusal("TooLittleWork", "work again, for as many hashes as are named"),
+        230: Refusal("UnknownDevice", "see dchat query key-log for the devices that are left"),
+        231: Refusal(
+            "DeviceKnown", "make a fresh device key: one that was revoked never comes back"
+        ),
+        232: Refusal("TooManyDevices", "revoke a device first"),
+        233: Refusal("BadDeviceProof", "let the device sign again, for this account and chain"),
+        234: Refusal(
+            "BadGuardians", "name 1 to 15 other accounts, each once, and how many it takes"
+        ),
+        235: Refusal("NoChangePending", "nothing to do: see dchat identity guardians"),
+        236: Refusal("NotGuardian", "check whom you guard, and whether the change is in force yet"),
+        237: Refusal(
+            "BadRecoveryProof", "have the owner make a new request: dchat identity request-recovery"
+        ),
+        238: Refusal("AlreadyApproved", "nothing to do: wait for the others, or for the timelock"),
+        239: Refusal("RecoveryNotReady", "wait for the approvals and the time named"),
+        240: Refusal(
+            "RecoveryVetoed", "ask the owner; to approve all the same, wait for the next block"
+        ),
+        241: Refusal("OtherInboxKey", "have the owner make one new request for all guardians"),
+        242: Refusal("NoGuardians", "nothing to do: nobody can recover this identity"),
+        243: Refusal("GuardiansOwnKey", "approve the owner's request, not a key of your own"),
         285: Refusal("BadBatch", "send 1 to 64 parts, with 1 to 1024 posts together"),
         286: Refusal("WrongPostEpoch", "sign for the present epoch; see dchat query channel"),
         287: Refusal("PostingKeyStale", "wait until a member commits the next epoch"),
@@ -417,5 +439,25 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         297: Refusal("OddBatchSize", "fill it up to 1, 4, 16, 64, 256 or 1024 posts"),
         298: Refusal("AnchorNotNewer", "anchor a later message; see dchat query anchor"),
         299: Refusal("BadAnchorSignature", "sign with the conversation's key for this chain"),
+        300: Refusal(
+            "BadProposal", "use a title of 1 to 140 bytes, and text without control characters"
+        ),
+        301: Refusal("ProposalDepositTooLow", "allow at least the deposit named"),
+        302: Refusal("NobodyVotes", "wait for the bridge to bring weights"),
+        303: Refusal("UnknownParameter", "see dchat query params for sections and names"),
+        304: Refusal(
+            "BadUpgradePlan", "name both heights and a binary for each platform, or cancel without"
+        ),
+        305: Refusal("UpgradeTooSoon", "name a height that is at least as far ahead as named"),
+        306: Refusal("UnknownUpgrade", "see dchat query upgrade for the plan that is ahead"),
+        307: Refusal("BadChanges", "name each number once"),
+        308: Refusal("UnknownProposal", "check the number; see dchat query proposals"),
+        309: Refusal("VotingOver", "vote on a proposal that is open; see dchat query proposals"),
+        310: Refusal("NoWeight", "use the account that had weight then; see dchat query weights"),
+        311: Refusal("BallotIsOpen", "vote openly again"),
+        312: Refusal("BallotBondTooLow", "allow at least the bond named"),
+        313: Refusal("NotRevealing", "reveal between the times named"),
+        314: Refusal("NothingHidden", "nothing to do: see dchat query ballots"),
+        315: Refusal("BadReveal", "reveal with the file that dchat gov vote --private has kept"),
     }
 )
