@@ -22,6 +22,7 @@ from abci_chat import keys, params
 from abci_chat.state import pools, roll
 from dchat.kernel import accounts, amounts, codec, due, holdings
 from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
+from dchat.kernel.due import Due
 from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -142,9 +143,7 @@ def leave(draft: Draft, who: AccountId, height: Height, now: EpochMs) -> EpochMs
     return leaves_at
 
 
-def end(
-    draft: Draft, key: bytes, _due: due.Due | EpochMs, context: BlockContext
-) -> tuple[Event, ...]:
+def end(draft: Draft, key: bytes, _: Due, context: BlockContext) -> tuple[Event, ...]:
     """Return the bond of a juror who left, unless a case waits for a verdict of theirs."""
     who = AccountId(ACCOUNT_ID.lift(codec.unpack_array(key)[1]))
     return _pay_out(draft, who, context.block_time_ms)

@@ -459,5 +459,18 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         313: Refusal("NotRevealing", "reveal between the times named"),
         314: Refusal("NothingHidden", "nothing to do: see dchat query ballots"),
         315: Refusal("BadReveal", "reveal with the file that dchat gov vote --private has kept"),
+        330: Refusal("JurorBondTooSmall", "bond at least what dchat query params says"),
+        331: Refusal("NotJuror", "join first: dchat moderation join"),
+        332: Refusal("JurorLeaving", "wait until the bond has returned, then join again"),
+        333: Refusal("UnknownTarget", "check the id or spelling; a post is named with its proof"),
+        334: Refusal("TooManyReports", "wait for verdicts; see dchat query cases"),
+        335: Refusal("AlreadyMarked", "nothing to do: see the case named"),
+        336: Refusal("UnknownCase", "check the number; see dchat query cases"),
+        337: Refusal("NotOnJury", "nothing to do: others were drawn for this case"),
+        338: Refusal("VerdictGiven", "nothing to do: the first verdict counts"),
+        339: Refusal("NotJudging", "see dchat query case for how far it is"),
+        340: Refusal("NotAppealable", "see dchat query case for until when it can be appealed"),
+        341: Refusal("BondTooLow", "allow at least the bond that dchat query params says"),
+        342: Refusal("OwnTarget", "nothing to do: delete or leave what is your own"),
     }
 )
