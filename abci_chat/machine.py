@@ -7,17 +7,22 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_chat import genesis, queries
-from abci_chat.hooks import anchors, recoveries
+from abci_chat.hooks import anchors, maturing, recoveries
 from abci_chat.txs import (
     anchor,
+    ballot,
     device,
     expire,
     guardians,
     handle,
     identity,
+    juror,
     post,
+    proposal,
     recovery,
+    report,
     rotate_key,
+    verdict,
 )
 from dchat.kernel.machine import Machine, TxFamily
 
@@ -42,6 +47,9 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             expire.FAMILY,
             *proposal.FAMILIES,
             *ballot.FAMILIES,
+            *juror.FAMILIES,
+            *report.FAMILIES,
+            *verdict.FAMILIES,
         )
     }
 )
@@ -52,6 +60,7 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
+    begin_block=(maturing.mature,),
     end_block=(
         recoveries.take_over,
         anchors.take,

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dchat.kernel import codec
+from dchat.kernel import params as kernel
+from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount
 from dchat.kernel.params import DEFAULT as KERNEL
 from dchat.kernel.params import Section, section
@@ -91,7 +93,7 @@ class Governance:
     quorum_bp: int = 3340
     """Share of all weight that has to vote."""
     threshold_bp: int = 5000
-    """More than this share of yes and no has to be yes."""
+    """More than this share of yes, no and veto has to be yes."""
     veto_bp: int = 3340
     """From this share of all ballots on, vetoes reject the proposal and burn its deposit."""
     upgrade_notice_blocks: int = 1_000
@@ -181,9 +183,9 @@ GOVERNANCE: Final = section(
         "voting_ms": (1000, 60 * DAY_MS),
         "reveal_ms": (1000, 30 * DAY_MS),
         "ballot_bond": _CREDITS,
-        "quorum_bp": (1, BASIS_POINTS),
-        "threshold_bp": (5000, BASIS_POINTS - 1),
-        "veto_bp": (1, BASIS_POINTS),
+        "quorum_bp": (1, 6700),
+        "threshold_bp": (5000, 8000),
+        "veto_bp": (2000, BASIS_POINTS),
         "upgrade_notice_blocks": (1, 1_000_000),
     },
 )
@@ -220,3 +222,39 @@ SECTIONS: Final[Mapping[str, Section[Any]]] = MappingProxyType(
     {each.name: each for each in (IDENTITIES, WORK, CHANNELS, GOVERNANCE, MODERATION, REPUTATION)}
 )
 """All of them, by name; the kernel's own section stands beside them."""
+_KERNEL: Final = Section(
+    "kernel",
+    kernel.SHAPE,
+    DEFAULT,
+    MappingProxyType(
+        {
+            "fee_per_1000_cost": (0, 1_000_000),
+            "max_block_cost": (100_000, 100_000_000),
+            "max_block_bytes": (1024 * 1024, kernel.MAX_BLOCK_BYTES),
+            "max_validity_blocks": (100, 1_000_000),
+        }
+    ),
+)
+VOTED: Final[Mapping[str, Section[Any]]] = MappingProxyType({**SECTIONS, _KERNEL.name: _KERNEL})
+"""What a vote may set: every section, and the kernel's numbers as far as the chain lives on."""
+
+
+def check_together(identities: Identities, governance: Governance, moderation: Moderation) -> None:
+    """Return if the sections, each within its bounds, fit together. Raises: ParameterOutOfBounds.
+
+    A recovery that was approved can be finished; who stole a key cannot put other guardians in
+    force before the old ones had their time to recover the identity; a private ballot is worth its
+    bond to reveal, but no more than a proposal; who judged badly is still there to answer.
+    """
+    delay = identities.recovery_delay_ms
+    _above("recovery_window_ms", identities.recovery_window_ms, delay)
+    _above("guardian_delay_ms", identities.guardian_delay_ms, delay)
+    bond = governance.ballot_bond
+    if bond > governance.deposit:
+        raise ParameterOutOfBounds("ballot_bond", bond, 0, governance.deposit)
+    _above("unbonding_ms", moderation.unbonding_ms, moderation.verdict_ms)
+
+
+def _above(name: str, have: int, least: int) -> None:
+    if have <= least:
+        raise ParameterOutOfBounds(name, have, least + 1, codec.MAX_U64)
