@@ -43,6 +43,12 @@ class ChannelClosed(TxRejected):
     code = 251
 
 
+class MembersHidden(TxRejected):
+    """The channel lists nobody, so nobody can be named in it."""
+
+    code = 261
+
+
 class Role(IntEnum):
     """What somebody may do in a channel, and more the higher; the numbers are frozen."""
 
@@ -179,6 +185,17 @@ def open_channel(state: State, channel_id: bytes) -> Channel:
         raise UnknownChannel("no channel has this id")
     if record.closed_at:
         raise ChannelClosed(f"the channel was closed at {record.closed_at} ms")
+    return record
+
+
+def listing(state: State, channel_id: bytes) -> Channel:
+    """Return the channel, which is open and lists its members.
+
+    Raises: UnknownChannel, ChannelClosed, MembersHidden.
+    """
+    record = open_channel(state, channel_id)
+    if not record.lists_members:
+        raise MembersHidden("a private channel names nobody")
     return record
 
 

@@ -1,7 +1,7 @@
 """Hidden members: leaves of a tree whose root alone is in the state.
 
     seat   SHA-256("dchat/channel-seat/v1" ‖ [account, blind])
-    leaf   SHA-256("dchat/channel-leaf/v1" ‖ [channel, seat, role])
+    leaf   SHA-256("dchat/channel-leaf/v1" ‖ [channel, seat, role])    member or moderator
 
 The tree is that of RFC 6962, filled up to one of SIZES with leaves that nobody can open: its depth
 and every place in it tell the class of its size and nothing more. A member who acts shows role,
@@ -88,6 +88,8 @@ def proved(
 
     Raises: BadHiddenProof, RemovedLeaf.
     """
+    if shown.role is Role.OWNER:
+        raise BadHiddenProof("no tree makes an owner")
     mine = leaf(channel_id, seat(who, shown.blind), shown.role)
     try:
         reached = root_by(Path(shown.index, epoch.size_class, shown.aunts), mine)

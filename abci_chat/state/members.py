@@ -16,11 +16,12 @@ from typing import Final
 
 from abci_chat import keys
 from abci_chat.state import channels, epochs, hidden, identities
-from abci_chat.state.channels import Channel, Role
+from abci_chat.state.channels import Role
 from abci_chat.state.hidden import HiddenProof
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, EpochMs
 from dchat.kernel.store import Draft, State, read
 
@@ -82,9 +83,9 @@ REQUEST: Final = codec.U64
 def acting(state: State, channel_id: bytes, who: AccountId, shown: HiddenProof | None) -> Role:
     """Return the role in which somebody acts now in an open channel.
 
-    shown: the proof of a hidden member, None from listed ones and from the owner. A tree can make
-    nobody owner. Raises: UnknownChannel, ChannelClosed, NotAMember, BadHiddenProof, RemovedLeaf,
-    NotRegistered, Deactivated.
+    shown: the proof of a hidden member, None from listed ones and from the owner.
+    Raises: UnknownChannel, ChannelClosed, NotAMember, BadHiddenProof, RemovedLeaf, NotRegistered,
+    Deactivated.
     """
     channel = channels.open_channel(state, channel_id)
     identities.active(state, who)
@@ -94,9 +95,7 @@ def acting(state: State, channel_id: bytes, who: AccountId, shown: HiddenProof |
         return _listed(state, channel_id, who)
     if shown is None:
         raise NotAMember("a member of a private channel proves it")
-    epoch = epochs.load(state, channel_id)
-    role = hidden.proved(state, channel_id, who, shown, epoch)
-    return min(role, Role.MODERATOR)
+    return hidden.proved(state, channel_id, who, shown, epochs.load(state, channel_id))
 
 
 def _listed(state: State, channel_id: bytes, who: AccountId) -> Role:
@@ -106,15 +105,31 @@ def _listed(state: State, channel_id: bytes, who: AccountId) -> Role:
     return record.role
 
 
+def act(
+    draft: Draft, channel_id: bytes, ctx: TxContext, least: Role, shown: HiddenProof | None = None
+) -> Role:
+    """Return the sender's role, at least that; if it is the owner's, the owner is there.
+
+    Raises: as acting(), RoleTooLow.
+    """
+    role = acting(draft, channel_id, ctx.sender, shown)
+    need(role, least)
+    channels.acted(draft, channel_id, ctx.sender, ctx.block_time_ms)
+    return role
+
+
 def need(have: Role, least: Role) -> None:
     """Return if the role is that one or above it. Raises: RoleTooLow."""
     if have < least:
         raise RoleTooLow(have, least)
 
 
-def role_of(state: State, channel_id: bytes, channel: Channel, who: AccountId) -> Role | None:
-    """Return somebody's role where members are listed, None for who is no member."""
-    if channel.owner == who:
+def role_of(state: State, channel_id: bytes, who: AccountId) -> Role | None:
+    """Return somebody's role in an open channel that lists its members, None for who is none.
+
+    Raises: UnknownChannel, ChannelClosed.
+    """
+    if channels.open_channel(state, channel_id).owner == who:
         return Role.OWNER
     record = load(state, channel_id, who)
     return None if record is None else record.role
@@ -142,15 +157,41 @@ def banned(state: State, channel_id: bytes, who: AccountId, now: EpochMs) -> Ban
 
 
 def invited(state: State, channel_id: bytes, who: AccountId, now: EpochMs) -> bool:
-    """Tell whether somebody has an invitation that is good now."""
+    """Tell whether somebody has an invitation that is good now.
+
+    Those of a moderator count no more once that one is none: who was removed brings nobody in.
+    """
     record = read(state, keys.invite(channel_id, who), INVITE)
-    return record is not None and record.expires_at > now
+    if record is None or record.expires_at <= now:
+        return False
+    return (role_of(state, channel_id, record.by) or Role.MEMBER) >= Role.MODERATOR
 
 
 def asks(state: State, channel_id: bytes, who: AccountId, now: EpochMs) -> bool:
     """Tell whether somebody has a wish to join that stands now."""
     expires_at = read(state, keys.join_request(channel_id, who), REQUEST)
     return expires_at is not None and expires_at > now
+
+
+def ask_in(draft: Draft, channel_id: bytes, who: AccountId, record: Invite) -> None:
+    """Invite somebody, in place of an earlier invitation."""
+    draft.put(keys.invite(channel_id, who), INVITE.encode(record))
+
+
+def ask(draft: Draft, channel_id: bytes, who: AccountId, expires_at: EpochMs) -> None:
+    """Let somebody wish to join until then."""
+    draft.put(keys.join_request(channel_id, who), REQUEST.encode(expires_at))
+
+
+def keep_out(draft: Draft, channel_id: bytes, who: AccountId, record: Ban) -> None:
+    """Ban somebody, in place of an earlier ban; what would bring in who is banned is settled."""
+    draft.put(keys.ban(channel_id, who), BAN.encode(record))
+    settle(draft, channel_id, who)
+
+
+def let_back(draft: Draft, channel_id: bytes, who: AccountId) -> None:
+    """Lift somebody's ban."""
+    draft.delete(keys.ban(channel_id, who))
 
 
 def settle(draft: Draft, channel_id: bytes, who: AccountId) -> None:

@@ -424,6 +424,61 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         241: Refusal("OtherInboxKey", "have the owner make one new request for all guardians"),
         242: Refusal("NoGuardians", "nothing to do: nobody can recover this identity"),
         243: Refusal("GuardiansOwnKey", "approve the owner's request, not a key of your own"),
+        250: Refusal(
+            "UnknownChannel",
+            "check the id: it is 64 hexadecimal digits, as dchat channel create prints it",
+        ),
+        251: Refusal("ChannelClosed", "nothing to do: a channel that was closed never opens again"),
+        252: Refusal("NotAMember", "join first; in a private channel, prove it with --roster"),
+        253: Refusal("RoleTooLow", "ask a moderator or the owner; see dchat query members"),
+        254: Refusal(
+            "BadPolicy", "stay within the bounds, and within what this kind of channel can keep"
+        ),
+        255: Refusal(
+            "BadGate",
+            "name what a gated channel asks for, above zero, and nothing for another kind",
+        ),
+        256: Refusal("AlreadyMember", "nothing to do: see dchat query members"),
+        257: Refusal("Banned", "wait until the time named, or have a moderator lift the ban"),
+        258: Refusal("NotInvited", "have a moderator of the channel invite the account"),
+        259: Refusal(
+            "NeedsRequest", "ask with dchat channel request, or have a moderator invite the account"
+        ),
+        260: Refusal(
+            "GateNotProvable", "wait for the bridge between the chains; nobody can join until then"
+        ),
+        261: Refusal(
+            "MembersHidden",
+            "take hidden members in and out with dchat channel epoch and remove --seat",
+        ),
+        262: Refusal("NoSuchRequest", "have the account ask with dchat channel request"),
+        263: Refusal("NotBanned", "nothing to do: the account may join as anybody"),
+        264: Refusal(
+            "OwnerStays", "offer the channel to somebody with dchat channel offer, or close it"
+        ),
+        265: Refusal("UnknownMember", "check the account; see dchat query members"),
+        266: Refusal("BadHiddenProof", "prove it again with the roster of the present epoch"),
+        267: Refusal("RemovedLeaf", "ask who moderates the channel: the account was removed"),
+        268: Refusal(
+            "EpochMoved", "rebase: take over the present epoch, and commit again on top of it"
+        ),
+        269: Refusal("EpochReserved", "wait until the owner commits the next epoch"),
+        270: Refusal("BadEpoch", "make it with dchat channel epoch, from the newest roster"),
+        271: Refusal("TooManyBumps", "wait until the time named"),
+        272: Refusal("NotOffered", "have the owner offer the channel to the account"),
+        273: Refusal(
+            "NotSuccessor", "use the account that the owner named; see dchat query channel"
+        ),
+        274: Refusal("OwnerStillActs", "wait until the time named: the owner may act until then"),
+        275: Refusal("MembersListed", "remove a listed member with dchat channel remove --member"),
+        276: Refusal(
+            "BadRole", "name member or moderator; offer the channel to make another owner"
+        ),
+        277: Refusal("BadHeir", "name another account, or none"),
+        278: Refusal("BanOver", "name a later time, or none for a ban for good"),
+        279: Refusal("DepositTooLow", "allow at least the deposit named"),
+        280: Refusal("NoRequestNeeded", "join with dchat channel join"),
+        281: Refusal("AlreadyRemoved", "nothing to do: commit the next epoch without the member"),
         285: Refusal("BadBatch", "send 1 to 64 parts, with 1 to 1024 posts together"),
         286: Refusal("WrongPostEpoch", "sign for the present epoch; see dchat query channel"),
         287: Refusal("PostingKeyStale", "wait until a member commits the next epoch"),
