@@ -23,6 +23,7 @@ VERSION: Final = 1
 MAX_DATA_BYTES: Final = 256
 _HEAD: Final = codec.pack([KIND, VERSION, b""])[:2]
 """An array of three of which the first is the kind."""
+_OURS: Final = [KIND, VERSION]
 _PARTS: Final = 3
 _DATA: Final = codec.Blob(MAX_DATA_BYTES, 1)
 
@@ -45,12 +46,15 @@ def build(data: bytes) -> bytes:
 
 
 def split(txs: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
-    """Return a block's contribution, b"" for none, and its transactions."""
+    """Return a block's contribution, b"" for none, and its transactions.
+
+    What only looks like a contribution stays among them, as the malformed one that it is.
+    """
     if not txs or not txs[0].startswith(_HEAD):
         return b"", txs
     try:
         parts = codec.unpack_array(txs[0])
-        if len(parts) != _PARTS or parts[0] != KIND or parts[1] != VERSION:
+        if len(parts) != _PARTS or [codec.U64.lift(each) for each in parts[:2]] != _OURS:
             return b"", txs
         return _DATA.lift(parts[2]), txs[1:]
     except codec.CodecError:

@@ -2,6 +2,10 @@
 
 Both sides ask the same question, so a proposal that select() made always passes is_acceptable().
 That depends on the transactions' bytes and the committed parameters only.
+
+Work in place of a fee is judged again in the block, where each that is admitted may raise what the
+next one takes: whoever then worked too little has filled a place for nothing. So a block holds no
+more than MAX_WAIVED of those, which everybody checks.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ from dchat.kernel.machine import (
 from dchat.kernel.params import Params
 from dchat.kernel.store import State
 
+MAX_WAIVED: Final = 32
+"""Transactions of one block that may be worked for in place of a fee."""
 _TAG_BYTES: Final = 1
 _VARINT_BITS: Final = 7
 
@@ -73,14 +79,17 @@ def select(state: State, txs: Sequence[bytes], max_bytes: int, rules: Rules) -> 
 
 
 def is_acceptable(state: State, txs: Sequence[bytes], read: Read) -> bool:
-    """Tell whether every transaction is well formed and all fit into one block's cost."""
-    cost_left = int(params.load(state).max_block_cost)
+    """Tell whether each is well formed, all fit into a block's cost, and enough of them pay."""
+    rules = params.load(state)
+    cost_left, waived_left = int(rules.max_block_cost), MAX_WAIVED
     for raw in chain.from_iterable(map(bundle.carried, txs)):
-        cost = _declared_cost(read(raw))
+        judged = read(raw)
+        cost = _declared_cost(judged)
         if cost is None:
             return False
         cost_left -= cost
-    return cost_left >= 0
+        waived_left -= _is_waived(judged, rules)
+    return cost_left >= 0 and waived_left >= 0
 
 
 def size_in_block(raw: bytes) -> int:
@@ -91,23 +100,36 @@ def size_in_block(raw: bytes) -> int:
 class _Line:
     """Transactions in the order in which a block would charge them."""
 
-    __slots__ = ("_rules", "_senders", "_state")
+    __slots__ = ("_rules", "_senders", "_state", "_waived")
 
     def __init__(self, state: State, rules: Rules) -> None:
         self._state = state
         self._rules = rules
         self._senders: dict[AccountId, Account] = {}
+        self._waived = 0
 
     def takes(self, judged: Checked | Faulty) -> bool:
         """Tell whether it would be charged behind those before, and count it if it would."""
         envelope, rules = judged.signed.envelope, self._rules
+        waived = _is_waived(judged, rules.params)
+        if self._waived + waived > MAX_WAIVED:
+            return False
         try:
             check_envelope(envelope, rules.params, rules.context)
             check_fee(rules.machine, self._state, judged, rules.params, rules.context)
             self._senders[envelope.sender] = behind(self._senders, self._state, judged)
         except TxRejected:
             return False
+        self._waived += waived
         return True
+
+
+def _is_waived(judged: Judged, rules: Params) -> bool:
+    """Tell whether it may only run because it was worked for; whether it was is not asked here."""
+    if not isinstance(judged, Checked) or judged.prepared.waive is None:
+        return False
+    envelope = judged.signed.envelope
+    return not envelope.fee and params.least_fee(rules, envelope.cost_limit) > 0
 
 
 def _worked_first(state: State, txs: Sequence[bytes], rules: Rules) -> Sequence[bytes]:

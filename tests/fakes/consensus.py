@@ -20,6 +20,8 @@ from tests.fakes.memory import ALICE, BOB, CHAIN, CONSENSUS_SEED, FUNDS, Person,
 
 GENESIS_S = 1_700_000_000
 MAX_TX_BYTES = 1_000_000
+PROPOSER = b"\x09" * 20
+"""Who proposes every block."""
 RULES = params.DEFAULT
 VOTER = ValidatorPower(signing.public_key(CONSENSUS_SEED), 10)
 VALIDATOR = pb.ValidatorUpdate(
@@ -78,11 +80,14 @@ class Consensus:
         return self.app.check_tx(pb.RequestCheckTx(tx=raw, type=pb.RECHECK))
 
     def prepare(self, *txs: bytes, max_tx_bytes: int = MAX_TX_BYTES) -> list[bytes]:
-        request = pb.RequestPrepareProposal(txs=txs, max_tx_bytes=max_tx_bytes)
+        request = pb.RequestPrepareProposal(
+            txs=txs, max_tx_bytes=max_tx_bytes, proposer_address=PROPOSER
+        )
         return list(self.app.prepare_proposal(request).txs)
 
-    def accepts(self, *txs: bytes) -> bool:
-        answer = self.app.process_proposal(pb.RequestProcessProposal(txs=txs))
+    def accepts(self, *txs: bytes, proposer: bytes = PROPOSER) -> bool:
+        request = pb.RequestProcessProposal(txs=txs, proposer_address=proposer)
+        answer = self.app.process_proposal(request)
         return answer.status == pb.ResponseProcessProposal.ACCEPT
 
     def finalize(self, *txs: bytes, height: int | None = None) -> pb.ResponseFinalizeBlock:
@@ -92,7 +97,7 @@ class Consensus:
                 txs=txs,
                 height=at,
                 time=Timestamp(seconds=GENESIS_S + at, nanos=5_000_000),
-                proposer_address=b"\x09" * 20,
+                proposer_address=PROPOSER,
             )
         )
 

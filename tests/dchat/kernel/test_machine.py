@@ -11,9 +11,10 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, codec, errors, machine, params, signing, supply, tx
-from dchat.kernel.ids import Amount, Cost
+from dchat.kernel.ids import AccountId, Amount, Cost
 from dchat.kernel.machine import Block, BlockContext, Event, Machine
-from dchat.kernel.store import Draft
+from dchat.kernel.store import Draft, State
+from tests.fakes.effort import ENOUGH, WORKED, effort
 from tests.fakes.memory import (
     ALICE,
     BOB,
@@ -278,3 +279,123 @@ def test_an_event_carries_what_happened() -> None:
 
 def test_genesis_parameters_are_in_force() -> None:
     assert params.load(start()) == params.DEFAULT
+
+
+def worked(amount: int, nonce: int = 0, **changes: object) -> bytes:
+    """Return a transaction of ALICE that shows so much work, and pays no fee."""
+    made = replace(envelope(ALICE, effort(amount), nonce), fee=Amount(0))
+    return tx.build(replace(made, **changes), ALICE.seed)
+
+
+def test_who_worked_enough_pays_no_fee() -> None:
+    after, outcome = step(WORKED, start(), worked(ENOUGH))
+
+    sender = accounts.load(after, ALICE.id)
+    assert (outcome.code, sender.nonce, sender.balance) == (0, 1, FUNDS - ENOUGH)
+
+
+def test_who_has_no_account_yet_can_work_for_one() -> None:
+    nobody = opened(MACHINE, bob=FUNDS)
+
+    after, outcome = step(WORKED, nobody, worked(0, body=effort(ENOUGH, spend=False)))
+
+    assert (outcome.code, accounts.load(after, ALICE.id).public_key) == (0, ALICE.public_key)
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (worked(ENOUGH - 1), errors.ZeroAmount.code),
+        (worked(ENOUGH, fee=Amount(1)), errors.FeeTooLow.code),
+        (worked(ENOUGH, nonce=1), errors.NonceMismatch.code),
+        (worked(ENOUGH, cost_limit=0), errors.CostLimitTooLow.code),
+        (worked(ENOUGH, body=(1, BOB.id)), errors.FeeTooLow.code),
+        (worked(ENOUGH)[:-64] + bytes(64), errors.FeeTooLow.code),
+        (signed(ALICE, (99,), fee=Amount(0)), errors.FeeTooLow.code),
+    ],
+    ids=["too little", "half paid", "nonce", "cost", "malformed", "forged", "unknown"],
+)
+def test_work_that_does_not_count_leaves_no_trace(raw: bytes, code: int) -> None:
+    result = run(WORKED, start(), raw)
+
+    assert (result.outcomes[0].code, result.writes) == (code, {})
+
+
+def test_work_is_judged_by_the_state_that_the_transactions_before_left() -> None:
+    """What it takes rises with use, within one block as well."""
+    result = run(WORKED, start(), worked(ENOUGH), worked(ENOUGH, 1), worked(ENOUGH + 1, 1))
+
+    assert [each.code for each in result.outcomes] == [0, errors.ZeroAmount.code, 0]
+
+
+def test_a_body_is_told_the_nonce_of_its_own_transaction() -> None:
+    after, _ = step(MACHINE, start(), signed(ALICE, PAY))
+
+    again, outcome = step(WORKED, after, worked(ENOUGH, 1))
+
+    assert (outcome.code, again.get(b"nonce")) == (0, b"\x01")
+
+
+def test_a_fee_that_is_paid_needs_no_work() -> None:
+    _, outcome = step(WORKED, start(), signed(ALICE, effort(1)))
+
+    assert outcome.code == 0
+
+
+def test_a_worked_body_that_is_refused_still_takes_its_nonce() -> None:
+    """Or the same work could be shown in every block again."""
+    raw = worked(int(FUNDS) + 1)
+
+    after, outcome = step(WORKED, start(), raw)
+
+    assert outcome.code == errors.InsufficientFunds.code
+    assert accounts.load(after, ALICE.id).nonce == 1
+
+
+def half(_: State, sender: AccountId, fee: Amount, __: BlockContext) -> Amount:
+    return Amount(-(-fee // 2)) if sender == ALICE.id else fee
+
+
+@pytest.mark.parametrize(
+    ("who", "fee", "code"),
+    [
+        (ALICE, 1000, 0),
+        (ALICE, 999, errors.FeeTooLow.code),
+        (BOB, 2000, 0),
+        (BOB, 1999, errors.FeeTooLow.code),
+    ],
+)
+def test_a_machine_may_ask_less_of_some_senders(who: Person, fee: int, code: int) -> None:
+    rules = replace(MACHINE, least_fee=half)
+
+    assert run(rules, start(), signed(who, PAY, fee=Amount(fee))).outcomes[0].code == code
+
+
+def test_a_body_with_faults_pays_the_senders_own_least_fee() -> None:
+    raw = signed(ALICE, (99,), fee=Amount(1000))
+
+    after, outcome = step(replace(MACHINE, least_fee=half), start(), raw)
+
+    assert outcome.code == errors.UnknownTransaction.code
+    assert balance(after, ALICE) == FUNDS - 1000
+
+
+def test_fees_are_told_by_their_payers_in_the_order_of_their_first_transaction() -> None:
+    told: list[machine.Paid] = []
+
+    def take(_: Draft, paid: machine.Paid, __: BlockContext) -> None:
+        told.append(dict(paid))
+
+    txs = (signed(BOB, PAY), signed(ALICE, PAY), signed(BOB, (99,), 1), signed(BOB, PAY, 7))
+    run(replace(MACHINE, take_fees=take), start(), *txs)
+
+    assert [list(each.items()) for each in told] == [[(BOB.id, 2 * FEE), (ALICE.id, FEE)]]
+
+
+def test_where_nobody_pays_no_fees_are_taken() -> None:
+    def take(draft: Draft, _: machine.Paid, __: BlockContext) -> None:
+        draft.put(b"taken", b"")
+
+    result = run(replace(WORKED, take_fees=take), start(), worked(ENOUGH))
+
+    assert b"taken" not in result.writes

@@ -16,6 +16,7 @@ from dchat.kernel.machine import Block, Prepared, run_block
 from dchat.kernel.pool import PART, ROOM, Part, Pool, Room
 from dchat.kernel.store import Draft
 from dchat.operator import home
+from tests.fakes.effort import ENOUGH, WORKED, effort
 from tests.fakes.memory import (
     ALICE,
     BOB,
@@ -343,3 +344,42 @@ def test_a_full_pool_verifies_nothing() -> None:
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_refused_and_nothing_else(raw: bytes) -> None:
     assert check(Pool(MACHINE), raw) in errors.REFUSALS
+
+
+def worked(amount: int, nonce: int = 0) -> bytes:
+    return signed(ALICE, effort(amount), nonce, fee=Amount(0))
+
+
+def test_work_in_place_of_a_fee_waits_like_any_other() -> None:
+    pool = Pool(WORKED)
+
+    codes = [check(pool, worked(*each)) for each in ((ENOUGH, 0), (ENOUGH, 1), (ENOUGH, 1))]
+
+    assert codes == [0, 0, 0]
+
+
+def test_too_little_work_does_not_get_in_and_leaves_no_trace() -> None:
+    pool = Pool(WORKED)
+
+    codes = [check(pool, raw) for raw in (worked(ENOUGH - 1), FORGED, worked(ENOUGH))]
+
+    assert codes == [errors.ZeroAmount.code, errors.BadSignature.code, 0]
+
+
+def test_work_that_is_too_little_by_now_is_dropped_at_the_recheck() -> None:
+    pool, raw = Pool(WORKED), worked(ENOUGH)
+    check(pool, raw)
+    pool.commit([])
+
+    dearer = start().after({b"efforts": b"1"})
+
+    assert check(pool, raw, dearer) == errors.ZeroAmount.code
+    assert not pool.verified
+
+
+def test_a_sender_of_whom_less_is_asked_may_wait_for_less() -> None:
+    pool = Pool(replace(MACHINE, least_fee=lambda *_: Amount(1500)))
+
+    codes = [check(pool, signed(ALICE, PAY, fee=Amount(fee))) for fee in (1499, 1500)]
+
+    assert codes == [errors.FeeTooLow.code, 0]

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
-from dchat.kernel import params, proposal
+from dchat.kernel import bundle, params, proposal
 from dchat.kernel.ids import Amount
 from dchat.kernel.machine import read
 from dchat.kernel.pool import Pool
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, FUNDS, MemoryState, at_height, opened, signed
+from tests.fakes.effort import ENOUGH, WORKED, effort
+from tests.fakes.memory import ALICE, BOB, FUNDS, MemoryState, Person, at_height, opened, signed
 
 PAY = transfer.FAMILY.body(Transfer(BOB.id, Amount(5)))
 SMALL, NEXT, LAST = (signed(ALICE, (1,), nonce, cost_limit=200) for nonce in (0, 1, 3))
@@ -94,3 +95,82 @@ def test_an_own_proposal_is_always_acceptable(txs: list[bytes], room: int) -> No
 @pytest.mark.parametrize(("size", "expected"), [(0, 2), (127, 129), (128, 131), (16384, 16388)])
 def test_the_size_in_a_block_counts_tag_and_length(size: int, expected: int) -> None:
     assert proposal.size_in_block(bytes(size)) == expected
+
+
+def worked(who: int, amount: int = ENOUGH, nonce: int = 0, **changes: object) -> bytes:
+    """Return a transaction of somebody of that number, for whom nobody has paid."""
+    person = Person(bytes([who, *bytes(31)]))
+    return signed(person, effort(amount), nonce, **{"fee": Amount(0), **changes})
+
+
+WORKERS = [worked(who) for who in range(100, 100 + proposal.MAX_WAIVED + 1)]
+WORKED_RULES = proposal.Rules(WORKED, params.DEFAULT, at_height(), partial(read, WORKED))
+
+
+def chosen_of(*txs: bytes) -> tuple[bytes, ...]:
+    return proposal.select(start(), txs, 10**6, WORKED_RULES)
+
+
+def test_who_worked_most_comes_first_and_the_order_of_the_others_stays() -> None:
+    little, most, some = (worked(who, ENOUGH + more) for who, more in ((50, 0), (51, 9), (52, 5)))
+
+    assert chosen_of(SMALL, little, most, NEXT, some) == (most, some, little, SMALL, NEXT)
+
+
+def test_those_who_worked_the_same_stay_in_order() -> None:
+    txs = [worked(who) for who in (52, 50, 51)]
+
+    assert chosen_of(*txs) == tuple(txs)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        worked(50, ENOUGH - 1),
+        worked(50, ENOUGH, 1),
+        worked(50, fee=Amount(1)),
+        worked(50, valid_until_height=0),
+        worked(50, cost_limit=0),
+    ],
+    ids=["too little", "nonce", "half paid", "expired", "cost"],
+)
+def test_work_that_a_block_would_not_count_is_passed_over(raw: bytes) -> None:
+    assert chosen_of(raw, SMALL) == (SMALL,)
+
+
+def test_a_proposer_takes_no_more_work_than_everybody_accepts() -> None:
+    chosen = chosen_of(*WORKERS, SMALL)
+
+    assert chosen == (*WORKERS[: proposal.MAX_WAIVED], SMALL)
+    assert proposal.is_acceptable(start(), chosen, WORKED_RULES.read)
+
+
+@pytest.mark.parametrize("txs", [WORKERS, [*WORKERS[:-1], bundle.build(WORKERS[-1:])]])
+def test_a_block_of_more_work_than_that_is_rejected(txs: list[bytes]) -> None:
+    """Whatever is worked for too little by then would have filled it for nothing."""
+    assert not proposal.is_acceptable(start(), txs, WORKED_RULES.read)
+
+
+def test_what_is_paid_for_is_not_counted_as_work() -> None:
+    paid = [signed(ALICE, effort(1), nonce, cost_limit=200) for nonce in range(40)]
+
+    assert proposal.is_acceptable(start(), [*WORKERS[:-1], *paid], WORKED_RULES.read)
+
+
+def test_a_bundle_goes_on_without_the_work_for_which_there_is_no_place() -> None:
+    alone, together = WORKERS[: proposal.MAX_WAIVED - 1], bundle.build(WORKERS[-2:])
+
+    assert chosen_of(*alone, together) == (*alone, bundle.build(WORKERS[-2:-1]))
+
+
+worked_sorts = st.builds(
+    worked,
+    st.integers(50, 54),
+    st.integers(ENOUGH - 1, ENOUGH + 3),
+    st.integers(0, 1),
+)
+
+
+@given(st.lists(worked_sorts | st.sampled_from([HALF, SMALL, b"junk"]), max_size=60))
+def test_an_own_proposal_with_work_in_it_is_always_acceptable(txs: list[bytes]) -> None:
+    assert proposal.is_acceptable(start(), chosen_of(*txs), WORKED_RULES.read)
