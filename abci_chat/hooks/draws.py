@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, cast
 
-from abci_chat.state import beacon
+from abci_chat.state import beacon, cases
 from abci_chat.state.beacon import Phase
 from dchat.kernel import codec
 from dchat.kernel.errors import InvariantBroken
@@ -31,7 +31,7 @@ class SeedDrawn(Event):
     seed: bytes
 
 
-OWNERS: Final[Mapping[str, Owner]] = MappingProxyType({})
+OWNERS: Final[Mapping[str, Owner]] = MappingProxyType({"case": cases.draw_jury})
 """Whose entries they are, by the first word of the key."""
 
 

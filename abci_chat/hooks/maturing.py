@@ -12,7 +12,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from abci_chat.state import execution
+from abci_chat.state import cases, execution, jury
 from dchat.kernel import codec, due
 from dchat.kernel.due import Due
 from dchat.kernel.errors import InvariantBroken
@@ -27,6 +27,8 @@ End = Callable[[Draft, bytes, Due, BlockContext], tuple[Event, ...]]
 ENDS: Final[Mapping[str, End]] = MappingProxyType(
     {
         "proposal": execution.end,
+        "case": cases.end,
+        "juror": jury.end,
     }
 )
 """By the first word of the entry's key."""
