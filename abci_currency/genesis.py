@@ -14,10 +14,9 @@ units, times milliseconds since 1970, rates basis points.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final, Never, TypeVar
+from typing import Final
 
 from abci_currency import params
 from abci_currency.hooks import active_set
@@ -33,15 +32,12 @@ from dchat.kernel.codec import CodecError
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.machine import GenesisContext, ValidatorPower
-from dchat.kernel.params import Section
 from dchat.kernel.store import Draft
 
 MAX_DELEGATIONS: Final = 1_000_000
 MAX_LOCKS: Final = 1_000_000
 _MOST_FOUNDERS: Final = params.STAKING.bounds["max_validators"][1]
 _NOTHING: Final = Amount(0)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +184,14 @@ def check(beginning: Beginning) -> None:
 
 def check_rules(rules: Rules) -> None:
     """Return if every parameter is within its bounds and they fit together. Raises: CodecError."""
-    _within(params.STAKING, rules.staking)
-    _within(params.SLASHING, rules.slashing)
-    _within(params.REWARDS, rules.rewards)
-    _within(params.RELAYS, rules.relays)
+    kernel.check_section(params.STAKING, rules.staking)
+    kernel.check_section(params.SLASHING, rules.slashing)
+    kernel.check_section(params.REWARDS, rules.rewards)
+    kernel.check_section(params.RELAYS, rules.relays)
     try:
         params.check_together(rules.staking, rules.slashing, rules.rewards)
     except TxRejected as fault:
         raise CodecError(f"parameters do not fit together: {fault}") from None
-
-
-def _within(section: Section[T], values: T) -> None:
-    try:
-        section.check(values)
-    except TxRejected as fault:
-        raise CodecError(f"{section.name}: {fault}") from None
 
 
 def _check_founders(founders: tuple[Founder, ...], rules: Staking) -> None:
@@ -210,7 +199,7 @@ def _check_founders(founders: tuple[Founder, ...], rules: Staking) -> None:
         raise CodecError("there is no validator, so nobody could make a block")
     if len(founders) > rules.max_validators:
         raise CodecError(f"{len(founders)} validators, and only {rules.max_validators} may vote")
-    _check_ascending([each.operator for each in founders], "validators")
+    kernel.check_ascending([each.operator for each in founders], "validators")
     for left, right in pairwise(sorted(each.consensus_key for each in founders)):
         if left == right:
             raise CodecError(f"consensus key {left.hex()} is named twice")
@@ -251,7 +240,7 @@ def _check_moniker(moniker: str, name: str) -> None:
 
 def _check_bonds(beginning: Beginning) -> None:
     bonds = beginning.bonds
-    _check_ascending([each.delegator + each.operator for each in bonds], "delegations")
+    kernel.check_ascending([each.delegator + each.operator for each in bonds], "delegations")
     operators = {each.operator for each in beginning.founders}
     for bond in bonds:
         if bond.operator not in operators:
@@ -263,7 +252,7 @@ def _check_bonds(beginning: Beginning) -> None:
 
 
 def _check_locks(locks: tuple[Lock, ...]) -> None:
-    _check_ascending([each.account for each in locks], "vesting accounts")
+    kernel.check_ascending([each.account for each in locks], "vesting accounts")
     for lock in locks:
         wrong = vesting.fault_of(_record(lock))
         if wrong:
@@ -272,23 +261,19 @@ def _check_locks(locks: tuple[Lock, ...]) -> None:
 
 def _check_held(beginning: Beginning) -> None:
     """Return if everybody has what they stake, and nobody is an account of the chain's rules."""
+    kernel.check_holders((each.account for each in beginning.kernel.allocations), pools.NAMES)
+    kernel.check_holders((each.account for each in beginning.locks), pools.NAMES)
     missing = _staked(beginning)
     for allocation in beginning.kernel.allocations:
         need = missing.pop(allocation.account, 0)
-        if need > allocation.balance or allocation.account in pools.NAMES:
-            _refuse_holder(allocation.account, allocation.balance, need)
+        if need > allocation.balance:
+            _refuse_stake(allocation.account, allocation.balance, need)
     for account, need in missing.items():
-        _refuse_holder(account, _NOTHING, need)
-    for lock in beginning.locks:
-        if lock.account in pools.NAMES:
-            _refuse_holder(lock.account, _NOTHING, 0)
+        _refuse_stake(account, _NOTHING, need)
 
 
-def _refuse_holder(account: AccountId, have: Amount, need: int) -> Never:
-    name = show_account(account)
-    if account in pools.NAMES:
-        raise CodecError(f"{name} is an account of the chain's own rules")
-    raise CodecError(f"{name} stakes {need}, and its allocation is {have}")
+def _refuse_stake(account: AccountId, have: Amount, need: int) -> None:
+    raise CodecError(f"{show_account(account)} stakes {need}, and its allocation is {have}")
 
 
 def _staked(beginning: Beginning) -> dict[AccountId, int]:
@@ -304,11 +289,6 @@ def _check_supply(beginning: Beginning) -> None:
     locked = sum(each.tokens for each in beginning.locks)
     if allocated + locked + beginning.treasury > codec.MAX_U64:
         raise CodecError("allocations, vesting and treasury together exceed 64 bits")
-
-
-def _check_ascending(names: Sequence[bytes], what: str) -> None:
-    if any(left >= right for left, right in pairwise(names)):
-        raise CodecError(f"{what} are not in strictly ascending order of account")
 
 
 def init(draft: Draft, context: GenesisContext, data: bytes) -> None:

@@ -7,15 +7,17 @@ of block time, amounts in base units.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from dchat.kernel import codec
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import Amount
 from dchat.kernel.params import DEFAULT as KERNEL
-from dchat.kernel.params import section
+from dchat.kernel.params import Section, section
 
 DEFAULT: Final = replace(KERNEL, fee_per_1000_cost=Amount(1000))
 _VALIDATOR_STAKE: Final = Amount(1_000_000 * UNIT)
@@ -143,6 +145,10 @@ RELAYS: Final = section(
         "token_epoch_ms": (3_600_000, 365 * DAY_MS),
     },
 )
+SECTIONS: Final[Mapping[str, Section[Any]]] = MappingProxyType(
+    {each.name: each for each in (STAKING, SLASHING, REWARDS, RELAYS)}
+)
+"""All of them, by name; the kernel's own section stands beside them."""
 
 
 def check_together(staking: Staking, slashing: Slashing, rewards: Rewards) -> None:

@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from abci_chat import genesis as chat_genesis
+from abci_chat.genesis import Beginning as Chat
+from abci_chat.genesis import Voter
+from abci_chat.state.foreign import Bound, ForeignSection
 from abci_currency import genesis as currency_genesis
+from abci_currency import params as currency_params
 from abci_currency.genesis import Beginning as Currency
 from abci_currency.genesis import Founder as Staked
 from dchat.kernel import genesis
@@ -21,7 +26,7 @@ from dchat.kernel.codec import CodecError
 from dchat.kernel.headers import Validator, validator_set, validators_hash
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, Height
 from dchat.kernel.light import TrustRoot
-from dchat.kernel.params import Params
+from dchat.kernel.params import Bounds, Params
 from dchat.node import network
 from dchat.node.rfc3339 import show_time
 from genesis.settings import (
@@ -67,8 +72,9 @@ def build(settings: GenesisSettings) -> dict[str, Beginning]:
     """Return `chat` and `currency`. Raises: BadGenesisSettings."""
     try:
         check(settings)
-        economy = _economy(settings)
+        economy, community = _economy(settings), _community(settings)
         currency_genesis.check(economy)
+        chat_genesis.check(community)
     except (ValueError, CodecError) as fault:
         raise BadGenesisSettings(str(fault)) from None
     powers = currency_genesis.powers(economy)
@@ -76,7 +82,7 @@ def build(settings: GenesisSettings) -> dict[str, Beginning]:
     chat = Plan(
         ChainId(settings.chain_id),
         [Founder(each.moniker, Validator(each.chat_key, power)) for each, power in founding],
-        genesis.SHAPE.encode(_credits(settings)),
+        chat_genesis.SHAPE.encode(community),
     )
     currency = Plan(
         ChainId(f"{settings.chain_id}-currency"),
@@ -113,9 +119,40 @@ def _staked(entry: ValidatorEntry) -> Staked:
     )
 
 
-def _credits(settings: GenesisSettings) -> genesis.Genesis:
+def _community(settings: GenesisSettings) -> Chat:
+    """Return what the chat chain begins with, in canonical order."""
     held = [(each.account, each.credits) for each in settings.accounts]
-    return _kernel(settings.limits, settings.chat, held)
+    members = [
+        chat_genesis.Validator(each.chat_key, each.account, each.beacon_head, each.beacon_length)
+        for each in settings.validators
+    ]
+    return Chat(
+        kernel=_kernel(settings.limits, settings.chat, held),
+        rules=settings.community.rules,
+        voters=tuple(sorted(_voters(settings), key=lambda each: each.account)),
+        validators=tuple(sorted(members, key=lambda each: each.consensus_key)),
+        currency=currency_bounds(),
+    )
+
+
+def _voters(settings: GenesisSettings) -> Sequence[Voter]:
+    given = settings.community.voters
+    return given or [Voter(each.account, each.stake) for each in settings.validators]
+
+
+def currency_bounds() -> tuple[ForeignSection, ...]:
+    """Return what the chat chain has to know of the currency chain's parameters to vote on them."""
+    return tuple(
+        ForeignSection(name, tuple(Bound(each, *bounds[each]) for each in sorted(bounds)))
+        for name, bounds in sorted(_votable().items())
+    )
+
+
+def _votable() -> dict[str, Bounds]:
+    """Return the bounds by section: the age of evidence is CometBFT's as well, so no vote's."""
+    found = {name: dict(each.bounds) for name, each in currency_params.SECTIONS.items()}
+    del found[currency_params.SLASHING.name]["evidence_max_age_ms"]
+    return dict(found)
 
 
 def _kernel(

@@ -10,9 +10,10 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
+from abci_chat import genesis as chat
 from abci_currency import genesis as currency
 from abci_currency.genesis import Beginning, Rules
 from dchat.kernel import genesis, signing
@@ -45,14 +46,21 @@ class Summary:
     accounts: int
     supply: int
     """Issued at the beginning; stake, what vests and the treasury are part of it."""
-    staked: int
-    delegations: int
-    vesting: int
-    treasury: int
-    rules: Rules | None
-    """The parameters of the economy; None on the chat chain."""
     max_block_bytes: int
     max_block_cost: int
+    staked: int = 0
+    """This and what follows down to rules the currency chain has."""
+    delegations: int = 0
+    vesting: int = 0
+    treasury: int = 0
+    rules: Rules | None = None
+    """The parameters of the economy; None on the chat chain."""
+    voters: int = 0
+    """This and what follows the chat chain has."""
+    weight: int = 0
+    """Of all voters together."""
+    beacons: int = 0
+    """Validators that owe preimages to a draw."""
 
 
 def check(content: bytes) -> Summary:
@@ -68,31 +76,50 @@ def check(content: bytes) -> Summary:
 def _check(fields: Fields, sha256: bytes) -> Summary:
     chain_id = _text(fields, "chain_id")
     content = base64.b64decode(_text(fields, "app_state"), validate=True)
-    economy = currency.decode(content) if chain_id.endswith(CURRENCY) else None
-    state = economy.kernel if economy else genesis.decode(content)
+    is_currency = chain_id.endswith(CURRENCY)
+    begun = currency.decode(content) if is_currency else chat.decode(content)
     members = tuple(_validator(each) for each in _list(fields["validators"]))
-    _check_header(fields, state)
+    _check_header(fields, begun.kernel)
     _need(len(members) > 0, "there are no validators")
-    if economy:
-        _check_economy(fields, members, economy)
-    allocated = sum(each.balance for each in state.allocations)
-    vesting = sum(each.tokens for each in economy.locks) if economy else 0
-    treasury = economy.treasury if economy else 0
-    return Summary(
+    _need(len({each.public_key for each in members}) == len(members), "a validator is named twice")
+    common = Summary(
         chain_id=chain_id,
         genesis_time=show_time(parse_time(fields["genesis_time"])),
         sha256=sha256,
         validators_hash=validators_hash(validator_set(members)),
         validators=tuple(member.public_key for member in members),
-        accounts=len(state.allocations),
-        supply=allocated + vesting + treasury,
-        staked=sum(currency.tokens(economy).values()) if economy else 0,
-        delegations=len(economy.bonds) if economy else 0,
+        accounts=len(begun.kernel.allocations),
+        supply=sum(each.balance for each in begun.kernel.allocations),
+        max_block_bytes=begun.kernel.params.max_block_bytes,
+        max_block_cost=begun.kernel.params.max_block_cost,
+    )
+    given = [ValidatorPower(each.public_key, each.power) for each in members]
+    if isinstance(begun, Beginning):
+        _check_economy(fields, given, begun)
+        return _with_economy(common, begun)
+    chat.check_members(begun, given)
+    return _with_community(common, begun)
+
+
+def _with_economy(common: Summary, begun: Beginning) -> Summary:
+    vesting = sum(each.tokens for each in begun.locks)
+    return replace(
+        common,
+        supply=common.supply + vesting + begun.treasury,
+        staked=sum(currency.tokens(begun).values()),
+        delegations=len(begun.bonds),
         vesting=vesting,
-        treasury=treasury,
-        rules=economy.rules if economy else None,
-        max_block_bytes=state.params.max_block_bytes,
-        max_block_cost=state.params.max_block_cost,
+        treasury=begun.treasury,
+        rules=begun.rules,
+    )
+
+
+def _with_community(common: Summary, begun: chat.Beginning) -> Summary:
+    return replace(
+        common,
+        voters=len(begun.voters),
+        weight=sum(each.weight for each in begun.voters),
+        beacons=sum(1 for each in begun.validators if each.beacon_length),
     )
 
 
@@ -108,11 +135,9 @@ def _check_header(fields: Fields, state: genesis.Genesis) -> None:
     _need(len(state.allocations) > 0, "nobody has anything")
 
 
-def _check_economy(fields: Fields, members: Sequence[Validator], economy: Beginning) -> None:
+def _check_economy(fields: Fields, given: Sequence[ValidatorPower], economy: Beginning) -> None:
     """Return if CometBFT's validators are those with stake, and it keeps evidence as long."""
-    _need(len({each.public_key for each in members}) == len(members), "a validator is named twice")
-    given = tuple(ValidatorPower(each.public_key, each.power) for each in members)
-    currency.check_powers(economy, given)
+    currency.check_powers(economy, tuple(given))
     evidence = _fields(
         _fields(fields["consensus_params"], "consensus_params")["evidence"], "evidence"
     )

@@ -33,34 +33,15 @@ token_epoch = 604800
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import Final
 
 from abci_currency import params
 from abci_currency.genesis import Rules
-from dchat.kernel.params import Section
-from genesis.fields import Fields, amount, basis_points, get, known, seconds, table, whole
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T")
-
-
-def milliseconds(raw: object) -> int:
-    """Return milliseconds from seconds that are a number, or text like 14d. Raises: ValueError."""
-    return 1000 * seconds(raw)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key of a settings file: the parameter it sets, and how it is read."""
-
-    parameter: str
-    read: Callable[[object], int]
-
+from genesis import sections
+from genesis.fields import Fields, amount, basis_points, whole
+from genesis.sections import Key, milliseconds
 
 STAKING: Final[Mapping[str, Key]] = MappingProxyType(
     {
@@ -100,7 +81,7 @@ RELAYS: Final[Mapping[str, Key]] = MappingProxyType(
         "token_epoch": Key("token_epoch_ms", milliseconds),
     }
 )
-NAMES: Final = frozenset({"staking", "slashing", "rewards", "relays"})
+NAMES: Final = frozenset(params.SECTIONS)
 
 
 def read(fields: Fields) -> Rules:
@@ -109,25 +90,8 @@ def read(fields: Fields) -> Rules:
     Raises: ValueError naming the key that is unknown, unreadable or out of bounds.
     """
     return Rules(
-        staking=_section(fields, params.STAKING, STAKING),
-        slashing=_section(fields, params.SLASHING, SLASHING),
-        rewards=_section(fields, params.REWARDS, REWARDS),
-        relays=_section(fields, params.RELAYS, RELAYS),
+        staking=sections.read(fields, params.STAKING, STAKING),
+        slashing=sections.read(fields, params.SLASHING, SLASHING),
+        rewards=sections.read(fields, params.REWARDS, REWARDS),
+        relays=sections.read(fields, params.RELAYS, RELAYS),
     )
-
-
-def _section(fields: Fields, section: Section[T], keys: Mapping[str, Key]) -> T:
-    chosen = table(fields.get(section.name, {}), section.name)
-    known(chosen, frozenset(keys), f"{section.name}.")
-    values = {keys[name].parameter: _value(chosen, section, name, keys[name]) for name in chosen}
-    return cast("T", replace(cast("DataclassInstance", section.default), **values))
-
-
-def _value(chosen: Fields, section: Section[T], name: str, key: Key) -> int:
-    value = get(chosen, name, key.read, f"{section.name}.")
-    least, most = section.bounds[key.parameter]
-    if not least <= value <= most:
-        raise ValueError(
-            f"{section.name}.{name}: {key.parameter} would be {value}, not {least} to {most}"
-        )
-    return value

@@ -1,15 +1,17 @@
 """A founding validator's entry: its terms, signed by the account that operates it and both keys.
 
-{"version": 1, "chain_id": "mynet-1", "moniker": "first", "stake": "1000000",
+{"version": 2, "chain_id": "mynet-1", "moniker": "first", "stake": "1000000",
  "commission": 500, "max_commission": 2000, "max_commission_change": 100,
  "min_self_delegation": "1000000",
  "account_key": HEX32, "chat_key": HEX32, "currency_key": HEX32,
+ "beacon_head": HEX32, "beacon_length": 100000,
  "signatures": {"account": HEX64, "chat": HEX64, "currency": HEX64}}
 
 Commissions are basis points, amounts tokens. Each key signs the same bytes: the account that it
 will stake, the consensus keys that whoever sent the entry holds them. Signed is, behind the tag,
 the canonical encoding of [chain_id, account_key, chat_key, currency_key, moniker,
-[commission, max_commission, max_commission_change], min_self_delegation, stake].
+[commission, max_commission, max_commission_change], min_self_delegation, stake, beacon_head,
+beacon_length]: the last two are what the validator owes the chat chain's draws (state/beacon.py).
 """
 
 from __future__ import annotations
@@ -27,16 +29,17 @@ from dchat.kernel.ids import AccountId, Amount
 from dchat.node.files import read_bounded
 from genesis.fields import Fields, amount, get, key, known, table, text, whole
 
-VERSION: Final = 1
-DOMAIN: Final = b"dchat/genesis-entry/v1"
+VERSION: Final = 2
+DOMAIN: Final = b"dchat/genesis-entry/v2"
 MAX_FILE_BYTES: Final = 4096
 MAX_ENTRIES: Final = 10_000
 SIGNERS: Final = ("account", "chat", "currency")
 _KEYS: Final = ("account_key", "chat_key", "currency_key")
 _AMOUNTS: Final = ("min_self_delegation", "stake")
 _TERMS: Final = ("commission", "max_commission", "max_commission_change")
+_BEACON: Final = ("beacon_head", "beacon_length")
 _NAMES: Final = frozenset(
-    {"version", "chain_id", "moniker", "signatures", *_KEYS, *_AMOUNTS, *_TERMS}
+    {"version", "chain_id", "moniker", "signatures", *_KEYS, *_AMOUNTS, *_TERMS, *_BEACON}
 )
 
 
@@ -59,6 +62,8 @@ class Offer:
     terms: Terms
     min_self_delegation: Amount
     stake: Amount
+    beacon_head: bytes
+    beacon_length: int
 
     @property
     def account(self) -> AccountId:
@@ -70,7 +75,8 @@ class Offer:
         """What is signed."""
         terms = (self.terms.rate_bp, self.terms.max_rate_bp, self.terms.max_change_bp)
         names = (self.chain_id, self.account_key, self.chat_key, self.currency_key, self.moniker)
-        return codec.pack((*names, terms, self.min_self_delegation, self.stake))
+        held = (self.min_self_delegation, self.stake)
+        return codec.pack((*names, terms, *held, self.beacon_head, self.beacon_length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,8 @@ def encode(offer: Offer, seeds: Seeds) -> bytes:
         "max_commission_change": offer.terms.max_change_bp,
         "min_self_delegation": show_amount(offer.min_self_delegation),
         **{name: getattr(offer, name).hex() for name in _KEYS},
+        "beacon_head": offer.beacon_head.hex(),
+        "beacon_length": offer.beacon_length,
         "signatures": {
             name: signing.sign(getattr(seeds, name), DOMAIN, message).hex() for name in SIGNERS
         },
@@ -164,6 +172,8 @@ def _offer(fields: Fields) -> Offer:
         terms=Terms(*(get(fields, name, whole, "") for name in _TERMS)),
         min_self_delegation=least,
         stake=stake,
+        beacon_head=get(fields, "beacon_head", key, ""),
+        beacon_length=get(fields, "beacon_length", whole, ""),
     )
 
 

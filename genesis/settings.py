@@ -15,6 +15,7 @@ rpc = ["https://rpc.example.org:26657"]
 seeds = ["nodeid@seed.example.org:26656"]
 
 [staking]                                # as [slashing], [rewards], [relays]: economy.py
+[identities]                             # as the chat chain's other sections: community.py
 
 [[validators]]                           # or one signed entry each: entry.py
 moniker = "first"                        # to 64 bytes
@@ -26,6 +27,12 @@ max_commission_change = 0.01             # a day
 min_self_delegation = 100000
 chat_key = "…"                           # 64 hex digits, from `dchat genesis keys`
 currency_key = "…"
+beacon_head = "…"                        # these two as well; without them it owes no draw anything
+beacon_length = 100000
+
+[[voters]]                               # of proposals; without any, the validators by their stake
+account = "dchat1…"
+weight = 1000000
 
 [[accounts]]
 account = "dchat1…"
@@ -62,6 +69,9 @@ from typing import Final, cast
 
 import abci_chat.params
 import abci_currency.params
+from abci_chat import genesis as chat
+from abci_chat.genesis import Voter
+from abci_chat.state.beacon import EMPTY_HEAD
 from abci_currency.genesis import Bond, Lock, Rules, Terms
 from abci_currency.params import BASIS_POINTS
 from dchat.kernel import accounts, signing
@@ -71,7 +81,7 @@ from dchat.kernel.params import DEFAULT, MAX_BLOCK_BYTES
 from dchat.node.files import read_bounded
 from dchat.node.rfc3339 import parse_time
 from dchat.node.units import parse_bytes, parse_seconds
-from genesis import economy
+from genesis import community, economy
 from genesis.entry import Offer
 from genesis.fields import (
     Fields,
@@ -87,6 +97,7 @@ from genesis.fields import (
     tables,
     text,
     texts,
+    whole,
 )
 
 MAX_FILE_BYTES: Final = 512 << 20
@@ -96,20 +107,22 @@ TOP: Final = frozenset(
     {
         *("chain_id", "genesis_time", "max_block_size", "max_block_cost", "max_validity_blocks"),
         *("evidence_max_age", "evidence_max_blocks", "chat", "currency", "validators"),
-        *("accounts", "network", "treasury", "delegations", "vesting"),
+        *("accounts", "network", "treasury", "delegations", "vesting", "voters"),
         *economy.NAMES,
+        *community.NAMES,
     }
 )
 VALIDATOR: Final = frozenset(
     {
         *("moniker", "account", "stake", "commission", "max_commission", "max_commission_change"),
-        *("min_self_delegation", "chat_key", "currency_key"),
+        *("min_self_delegation", "chat_key", "currency_key", "beacon_head", "beacon_length"),
     }
 )
 _NOTHING: Final = Amount(0)
 _LEAST: Final = Amount(1)
 _TERMS: Final = Terms()
 _RULES: Final = Rules()
+_CHAT_RULES: Final = chat.Rules()
 
 
 class BadGenesisSettings(OperatorError):
@@ -130,6 +143,8 @@ class ValidatorEntry:
     currency_key: bytes
     terms: Terms = _TERMS
     min_self_delegation: Amount = _LEAST
+    beacon_head: bytes = EMPTY_HEAD
+    beacon_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +197,15 @@ class Economy:
 
 
 @dataclass(frozen=True, slots=True)
+class Community:
+    """What the chat chain alone begins with."""
+
+    rules: chat.Rules = _CHAT_RULES
+    voters: tuple[Voter, ...] = ()
+    """None: the founding validators, each with what it stakes itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenesisSettings:
     """Everything that decides both genesis files."""
 
@@ -194,6 +218,7 @@ class GenesisSettings:
     chat: ChainSettings = ChainSettings(abci_chat.params.DEFAULT.fee_per_1000_cost)
     currency: ChainSettings = ChainSettings(abci_currency.params.DEFAULT.fee_per_1000_cost)
     economy: Economy = Economy()
+    community: Community = Community()
 
 
 def load(path: Path) -> GenesisSettings:
@@ -220,6 +245,8 @@ def _offered(offer: Offer) -> ValidatorEntry:
         currency_key=offer.currency_key,
         terms=offer.terms,
         min_self_delegation=offer.min_self_delegation,
+        beacon_head=offer.beacon_head,
+        beacon_length=offer.beacon_length,
     )
 
 
@@ -248,6 +275,7 @@ def parse(fields: Fields) -> GenesisSettings:
             locks=_locks(tables(fields, "vesting"), EpochMs(time_ns // NS_IN_MS)),
             treasury=either(fields, "treasury", amount, "", default=_NOTHING),
         ),
+        community=Community(community.read(fields), _voters(tables(fields, "voters"))),
     )
     _check_trust(settings)
     return settings
@@ -347,6 +375,8 @@ def _validator(fields: Fields, where: str) -> ValidatorEntry:
             either(fields, "max_commission_change", basis_points, where, default=most),
         ),
         min_self_delegation=either(fields, "min_self_delegation", amount, where, default=_LEAST),
+        beacon_head=either(fields, "beacon_head", key, where, default=EMPTY_HEAD),
+        beacon_length=either(fields, "beacon_length", whole, where, default=0),
     )
 
 
@@ -361,6 +391,15 @@ def _account(fields: Fields, where: str) -> AccountEntry:
         either(fields, "balance", amount, where, default=_NOTHING),
         either(fields, "credits", amount, where, default=_NOTHING),
     )
+
+
+def _voters(found: Sequence[Fields]) -> tuple[Voter, ...]:
+    return tuple(_voter(each, f"voters[{at}].") for at, each in enumerate(found))
+
+
+def _voter(fields: Fields, where: str) -> Voter:
+    known(fields, frozenset({"account", "weight"}), where)
+    return Voter(get(fields, "account", account, where), get(fields, "weight", whole, where))
 
 
 def _bonds(found: Sequence[Fields]) -> tuple[Bond, ...]:

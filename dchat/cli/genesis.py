@@ -13,7 +13,9 @@ from dchat.kernel import accounts
 from dchat.kernel.amounts import parse_amount
 from dchat.node import identity
 from dchat.node.files import read_bounded
+from dchat.node.identity import Identity
 from dchat.node.network import MAX_GENESIS_BYTES
+from dchat.operator import beacon
 from dchat.operator.founding import Wish, offer_of
 from dchat.operator.plan import keys_of
 from genesis import build as builder
@@ -127,6 +129,10 @@ def keys(
     identity_file: Annotated[
         Path, typer.Option("--identity", help="Node identity of the validator to be.")
     ],
+    chain_id: Annotated[
+        str | None,
+        typer.Option(help="The chat chain's id: with it, also the head of its preimages."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print the public keys that genesis settings and the network file name a validator by."""
@@ -139,15 +145,27 @@ def keys(
             "currency_key": currency.consensus_key,
             "chat_node_id": chat.node_id,
             "currency_node_id": currency.node_id,
+            **_preimages(owner, chain_id),
         },
         as_json=as_json,
     )
 
 
-def _economy(found: Summary) -> dict[str, Value]:
-    """Return what only the currency chain's file holds."""
-    if found.rules is None:
+def _preimages(owner: Identity, chain_id: str | None) -> dict[str, Value]:
+    """Return what the validator is bound to on a chain: another chain, another secret's chain."""
+    if chain_id is None:
         return {}
+    return {"beacon_head": beacon.head(owner, chain_id), "beacon_length": beacon.LENGTH}
+
+
+def _own(found: Summary) -> dict[str, Value]:
+    """Return what only this chain's file holds."""
+    if found.rules is None:
+        return {
+            "voters": found.voters,
+            "voting_weight": found.weight,
+            "validators_with_beacon": found.beacons,
+        }
     return {
         "staked_base_units": found.staked,
         "delegations": found.delegations,
@@ -168,7 +186,7 @@ def _summary(path: Path) -> dict[str, Value]:
         "validators_hash": found.validators_hash,
         "accounts": found.accounts,
         "supply_base_units": found.supply,
-        **_economy(found),
+        **_own(found),
         "max_block_bytes": found.max_block_bytes,
         "max_block_cost": found.max_block_cost,
     }

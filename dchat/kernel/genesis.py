@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from dchat.kernel import accounts, codec, params, supply
-from dchat.kernel.errors import InvariantBroken
+from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.ids import AccountId, Amount, ChainId
 from dchat.kernel.machine import GenesisContext
 from dchat.kernel.store import Draft, State
@@ -21,6 +22,8 @@ MAX_ALLOCATIONS: Final = 2_000_000
 MAX_BYTES: Final = 256 * 1024 * 1024
 _CHAIN_KEY: Final = codec.pack(("chain",))
 _CHAIN_ID: Final = codec.Text(MAX_CHAIN_ID_BYTES)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,31 @@ def decode(data: bytes) -> Genesis:
 
 def check(genesis: Genesis) -> None:
     """Return if the allocations can be made. Raises: CodecError."""
-    ids = [allocation.account for allocation in genesis.allocations]
-    if any(left >= right for left, right in pairwise(ids)):
-        raise codec.CodecError("allocations are not in strictly ascending order of account")
+    check_ascending([allocation.account for allocation in genesis.allocations], "allocations")
     if sum(allocation.balance for allocation in genesis.allocations) > codec.MAX_U64:
         raise codec.CodecError("allocations together exceed 64 bits")
+
+
+def check_ascending(names: Sequence[bytes], what: str, by: str = "account") -> None:
+    """Return if every name is above the one before. Raises: CodecError."""
+    if any(left >= right for left, right in pairwise(names)):
+        raise codec.CodecError(f"{what} are not in strictly ascending order of {by}")
+
+
+def check_section(section: params.Section[T], values: T) -> None:
+    """Return if every parameter is within its bounds. Raises: CodecError."""
+    try:
+        section.check(values)
+    except TxRejected as fault:
+        raise codec.CodecError(f"{section.name}: {fault}") from None
+
+
+def check_holders(holders: Iterable[AccountId], pools: Container[AccountId]) -> None:
+    """Return if none of these accounts is one that the chain's rules hold. Raises: CodecError."""
+    for each in holders:
+        if each in pools:
+            name = accounts.show_account(each)
+            raise codec.CodecError(f"{name} is an account of the chain's own rules")
 
 
 def init(draft: Draft, context: GenesisContext, data: bytes) -> None:

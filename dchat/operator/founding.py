@@ -9,6 +9,7 @@ from dchat.kernel.accounts import show_account
 from dchat.kernel.codec import CodecError
 from dchat.kernel.ids import Amount
 from dchat.node.identity import Identity
+from dchat.operator import beacon
 from dchat.operator.plan import keys_of
 from genesis.entry import BadEntry, Offer, Seeds, encode
 from genesis.settings import GenesisSettings
@@ -45,6 +46,8 @@ def offer_of(owner: Identity, network: GenesisSettings, wish: Wish) -> tuple[Off
         terms=wish.terms,
         min_self_delegation=wish.min_self_delegation,
         stake=wish.stake,
+        beacon_head=beacon.head(owner, network.chain_id),
+        beacon_length=beacon.LENGTH,
     )
     _check(offer, network)
     return offer, encode(offer, Seeds(owner.child("account"), chat.consensus, currency.consensus))

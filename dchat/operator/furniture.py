@@ -17,7 +17,7 @@ from dchat.kernel.ids import Amount
 from dchat.node import identity, network
 from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry
-from dchat.operator import chains
+from dchat.operator import beacon, chains
 from dchat.operator.chains import Chain
 from dchat.operator.layout import FOLDERS, USERS, Estate, Member
 from dchat.operator.plan import keys_of
@@ -191,7 +191,9 @@ def _founder(estate: Estate, member: Member) -> ValidatorEntry:
     owner = identity.load(estate.identity(member.name))
     chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
     keys = chat.consensus_key, currency.consensus_key
-    return ValidatorEntry(member.name, owner.account_id, STAKE, *keys)
+    bound = ValidatorEntry(member.name, owner.account_id, STAKE, *keys)
+    head = beacon.head(owner, estate.name)
+    return replace(bound, beacon_head=head, beacon_length=beacon.LENGTH)
 
 
 def _reached(settings: ChainSettings, estate: Estate, chain: Chain) -> ChainSettings:

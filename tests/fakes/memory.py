@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from abci_chat import genesis as chat
 from abci_currency import genesis as currency
 from abci_currency.params import STAKING
 from abci_currency.state.stake import POWER_UNIT
@@ -21,6 +22,7 @@ from dchat.kernel.machine import (
     ValidatorPower,
 )
 from dchat.kernel.store import Draft
+from genesis import build as builder
 
 CHAIN = ChainId("test-1")
 FUNDS = Amount(1_000_000)
@@ -71,12 +73,13 @@ ALICE, BOB, CAROL, FOUNDER = (Person(bytes([at]) * 32) for at in (1, 2, 3, 8))
 def founded(chain: str, held: bytes, voter: ValidatorPower) -> bytes:
     """Return what a chain begins with on which people hold this and the founder's voter votes.
 
-    `held` is the kernel's genesis, which is all of the chat chain's. On the currency chain the
-    founder has the voter's stake besides, and nothing more.
+    `held` is the kernel's genesis. On the chat chain the founder operates the validator, which owes
+    no draw anything, and alone may vote on proposals. On the currency chain it has the voter's
+    stake besides, and nothing more.
     """
-    if chain != "currency":
-        return held
     begun = genesis.SHAPE.decode(held, genesis.MAX_BYTES, genesis.MAX_ALLOCATIONS)
+    if chain == "chat":
+        return chat.SHAPE.encode(founded_chat(begun, voter))
     stake = Amount(voter.power * POWER_UNIT)
     paid = [*begun.allocations, genesis.Allocation(FOUNDER.id, stake)]
     ordered = tuple(sorted(paid, key=lambda each: each.account))
@@ -87,6 +90,17 @@ def founded(chain: str, held: bytes, voter: ValidatorPower) -> bytes:
     )
     return currency.SHAPE.encode(
         currency.Beginning(replace(begun, allocations=ordered), rules, (founder,))
+    )
+
+
+def founded_chat(held: genesis.Genesis, voter: ValidatorPower) -> chat.Beginning:
+    """Return what a chat chain begins with that the founder alone votes on."""
+    return chat.Beginning(
+        held,
+        chat.Rules(),
+        (chat.Voter(FOUNDER.id, voter.power),),
+        (chat.Validator(voter.public_key, FOUNDER.id),),
+        builder.currency_bounds(),
     )
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from abci_chat import genesis as chat
+from abci_chat.params import Channels
 from abci_currency import genesis as currency
 from abci_currency.genesis import Beginning, Rules
 from abci_currency.params import Staking
-from dchat.kernel import accounts, genesis, signing
+from dchat.kernel import accounts, signing
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount
 from dchat.node import network
@@ -20,6 +22,7 @@ from genesis import build
 from genesis.settings import (
     AccountEntry,
     BadGenesisSettings,
+    Community,
     Economy,
     GenesisSettings,
     NetworkSettings,
@@ -55,6 +58,51 @@ def begun(settings: GenesisSettings = SETTINGS) -> Beginning:
     return currency.decode(base64.b64decode(written["app_state"]))
 
 
+def community(settings: GenesisSettings = SETTINGS) -> chat.Beginning:
+    """What the chat chain's file of these settings holds."""
+    written = json.loads(build.build(settings)["chat"].content)
+    return chat.decode(base64.b64decode(written["app_state"]))
+
+
+def test_the_validators_vote_with_their_stake_where_nobody_else_is_named() -> None:
+    voters = {each.account: each.weight for each in community().voters}
+
+    assert voters == {PEOPLE[0]: 10 * UNIT, PEOPLE[1]: 5 * UNIT}
+
+
+def test_named_voters_vote_in_place_of_the_validators() -> None:
+    settings = replace(SETTINGS, community=Community(voters=(chat.Voter(PEOPLE[1], 3),)))
+
+    assert community(settings).voters == (chat.Voter(PEOPLE[1], 3),)
+
+
+def test_validators_are_those_of_cometbft_in_order_of_their_keys() -> None:
+    bound = replace(SETTINGS.validators[1], beacon_head=KEYS[5], beacon_length=7)
+    made = [
+        chat.Validator(KEYS[0], PEOPLE[0]),
+        chat.Validator(KEYS[2], PEOPLE[1], KEYS[5], 7),
+    ]
+
+    found = community(replace(SETTINGS, validators=(SETTINGS.validators[0], bound))).validators
+
+    assert found == tuple(sorted(made, key=lambda each: each.consensus_key))
+
+
+def test_the_chat_chains_parameters_are_those_of_the_settings() -> None:
+    rules = chat.Rules(channels=Channels(bumps_per_hour=3))
+
+    found = community(replace(SETTINGS, community=Community(rules))).rules
+
+    assert found.channels.bumps_per_hour == 3
+
+
+def test_what_the_chat_chain_refuses_builds_nothing() -> None:
+    settings = replace(SETTINGS, community=Community(voters=(chat.Voter(PEOPLE[1], 0),)))
+
+    with pytest.raises(BadGenesisSettings, match="has no weight"):
+        build.build(settings)
+
+
 def test_the_chains_have_their_own_ids_keys_and_time() -> None:
     chat, currency = document("chat"), document("currency")
 
@@ -64,10 +112,9 @@ def test_the_chains_have_their_own_ids_keys_and_time() -> None:
 
 
 def test_balances_are_on_one_chain_and_credits_on_the_other() -> None:
-    chat = genesis.decode(base64.b64decode(str(document("chat")["app_state"])))
     held = begun().kernel.allocations
 
-    assert [each.balance for each in chat.allocations] == [9]
+    assert [each.balance for each in community().kernel.allocations] == [9]
     assert sorted(each.balance for each in held) == [5_000_003, 10_000_007]
 
 

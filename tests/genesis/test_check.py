@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dchat.kernel.amounts import UNIT
 from genesis import build
 from genesis.check import GenesisRefused, check
 from tests.genesis.test_build import KEYS, SETTINGS
@@ -30,6 +31,7 @@ def test_a_built_file_is_whole_and_summed_up() -> None:
     assert summary.validators_hash == build.build(SETTINGS)["chat"].root.validators_hash
     assert summary.validators == (KEYS[0], KEYS[2])
     assert (summary.accounts, summary.supply, summary.staked) == (1, 9, 0)
+    assert (summary.voters, summary.weight, summary.beacons) == (2, 15 * UNIT, 0)
 
 
 CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
@@ -40,6 +42,7 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("no validators", lambda d: d.update(validators=[]), "there are no validators"),
     ("validators no list", lambda d: d.update(validators={}), "validators is not a list"),
     ("same twice", lambda d: d["validators"].append(d["validators"][0]), "named twice"),
+    ("one less", lambda d: d["validators"].pop(), "only the application has validator"),
     ("no power", lambda d: d["validators"][0].update(power="0"), "has no power"),
     ("negative", lambda d: d["validators"][0].update(power="-1"), "out of range"),
     ("odd power", lambda d: d["validators"][0].update(power="x"), "not a usable genesis file"),

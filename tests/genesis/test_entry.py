@@ -26,6 +26,8 @@ OFFER = Offer(
     terms=Terms(500, 2000, 100),
     min_self_delegation=Amount(100 * UNIT),
     stake=Amount(250 * UNIT + 5),
+    beacon_head=b"h" * 32,
+    beacon_length=1000,
 )
 ENTRY = entry.encode(OFFER, SEEDS)
 OTHER = signing.public_key(b"z" * 32).hex()
@@ -85,7 +87,7 @@ def test_a_key_cannot_be_entered_by_who_does_not_hold_it(name: str) -> None:
 
 
 REFUSED: list[tuple[str, bytes, str]] = [
-    ("a later version", changed(version=2), "version 2, this release knows 1"),
+    ("a later version", changed(version=3), "version 3, this release knows 2"),
     ("an unknown field", changed(more=1), "more is no known key"),
     ("no table", b"[]", "the entry is not a table"),
     ("no json", b"{", "Expecting property name"),

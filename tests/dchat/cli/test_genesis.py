@@ -12,6 +12,7 @@ from abci_currency import genesis as currency
 from abci_currency.genesis import Terms
 from dchat.kernel import accounts
 from dchat.node import identity
+from dchat.operator import beacon
 from dchat.operator.plan import keys_of
 from tests.conftest import Ran
 from tests.dchat.operator.networks import network
@@ -66,6 +67,18 @@ def test_a_validators_keys_are_shown_for_the_settings(tmp_path: Path, dchat: Dch
     assert shown["account"] == accounts.show_account(owner.account_id)
     assert shown["chat_key"] == keys_of(owner, "chat").consensus_key.hex()
     assert shown["currency_node_id"] == keys_of(owner, "currency").node_id
+
+
+def test_a_validators_preimages_are_shown_for_one_chain(tmp_path: Path, dchat: Dchat) -> None:
+    owner = identity.create(tmp_path / "id.json", "node")
+    named = ("genesis", "keys", "--identity", tmp_path / "id.json", "--json")
+
+    without, with_chain = dchat(*named), dchat(*named, "--chain-id", "mynet-1")
+
+    shown = json.loads(with_chain.out)
+    assert shown["beacon_head"] == beacon.head(owner, "mynet-1").hex()
+    assert shown["beacon_length"] == beacon.LENGTH
+    assert "beacon_head" not in json.loads(without.out)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +148,10 @@ def test_a_network_is_built_of_signed_entries(shared: Path, dchat: Dchat) -> Non
 
     ran = build(dchat, shared)
 
-    _, currency = json.loads(ran.out)
+    chat, currency = json.loads(ran.out)
     assert [each.code for each in (*added, ran)] == [0, 0, 0]
+    assert (chat["voters"], chat["voting_weight"]) == (2, 24_000_000)
+    assert chat["validators_with_beacon"] == 2
     assert json.loads(added[0].out)["stake"] == "12 DCHAT"
     assert (currency["validators"], currency["staked_base_units"]) == (2, 24_000_000)
     assert currency["min_validator_stake"] == "10 DCHAT"

@@ -13,7 +13,7 @@ from dchat.kernel.ids import Amount
 from dchat.node import identity
 from dchat.node.clock import SystemClock
 from dchat.node.identity import Identity
-from dchat.operator import chains
+from dchat.operator import beacon, chains
 from dchat.operator.chains import Chain
 from dchat.operator.plan import keys_of
 from dchat.operator.ports import Ports
@@ -79,7 +79,8 @@ def four(folder: Path, places: Sequence[Ports]) -> Network:
 def _founder(name: str, owner: Identity) -> ValidatorEntry:
     chat, currency = keys_of(owner, "chat"), keys_of(owner, "currency")
     keys = chat.consensus_key, currency.consensus_key
-    return ValidatorEntry(name, owner.account_id, STAKE, *keys)
+    bound = ValidatorEntry(name, owner.account_id, STAKE, *keys)
+    return replace(bound, beacon_head=beacon.head(owner, "test"), beacon_length=beacon.LENGTH)
 
 
 def _funded(owner: Identity) -> AccountEntry:
