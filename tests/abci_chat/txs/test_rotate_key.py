@@ -18,7 +18,7 @@ from tests.fakes.memory import ALICE, BOB, CHAIN, MemoryState, opened, run, sign
 
 NEXT = bytes([71]) * 32
 HOME = ("/ip4/192.0.2.1/tcp/7070/p2p/" + "Q" * 46,)
-FORM = RegisterIdentity("alice", BOB.public_key, HOME, bytes(32))
+FORM = RegisterIdentity("", b"", BOB.public_key, HOME, bytes(32))
 ROTATION = FAMILY.body(prove(NEXT, CHAIN, ALICE.id, 1))
 
 
