@@ -8,7 +8,7 @@ and their number is rounded up to one of CLASSES with commitments that nobody ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from abci_chat.state import channels, devices, epochs, members, posts
@@ -20,7 +20,7 @@ from dchat.kernel.accounts import ACCOUNT_ID_BYTES
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.headers import merkle_root
-from dchat.kernel.ids import AccountId, Cost
+from dchat.kernel.ids import AccountId, ChainId, Cost
 from dchat.kernel.store import Draft, State
 
 CLASSES: Final = (1, 4, 16, 64, 256, 1024)
@@ -160,20 +160,34 @@ class _Place:
     ctx: TxContext
 
 
+def sign(seed: bytes, chain_id: ChainId, channel_id: bytes, epoch: int, part: Part) -> SignedPart:
+    """Return the part with the signature of the device that has this seed."""
+    signature = signing.sign(seed, DOMAIN, statement(chain_id, channel_id, epoch, part))
+    return SignedPart(part.author, part.device, part.counter, part.count, part.root, signature)
+
+
+def unnamed(signed: SignedPart) -> SignedPart:
+    """Return what a posting key has signed as a private channel takes it.
+
+    It was signed as the part of the account that sends it, its nonce being the counter.
+    """
+    return replace(signed, author=NOBODY, device=NOBODY, counter=0)
+
+
 def check_post(tx: Post) -> None:
     """Accept every commitment: nobody but its author can open it."""
 
 
 def check_batch(tx: PostBatch) -> None:
-    """Apply the rules that need no state. Raises: BadBatch, AuthorNamed."""
+    """Apply the rules that need no state. Raises: BadBatch."""
     counts = [part.count for part in tx.parts]
     if not counts or not min(counts) or sum(counts) > posts.MAX_POSTS:
         raise BadBatch(f"{sum(counts)} posts in {len(counts)} parts")
     sizes = {(len(part.author), len(part.device)) for part in tx.parts}
     if not sizes <= {(0, 0), (ACCOUNT_ID_BYTES, signing.PUBLIC_KEY_BYTES)}:
         raise BadBatch("a part names an author and its device, or neither")
-    if (0, 0) in sizes and len(counts) > 1:
-        raise AuthorNamed("an unnamed part is the only one of its batch")
+    if (0, 0) in sizes and (len(counts) > 1 or tx.parts[0].counter):
+        raise BadBatch("an unnamed part stands alone, with counter 0")
 
 
 def post(draft: Draft, tx: Post, ctx: TxContext) -> tuple[Event, ...]:
