@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_chat import genesis, queries
-from abci_chat.hooks import anchors, maturing, recoveries
+from abci_chat.hooks import anchors, draws, maturing, recoveries
+from abci_chat.state import beacon
 from abci_chat.txs import (
     anchor,
     ballot,
@@ -29,6 +30,7 @@ from abci_chat.txs import (
     rotate_key,
     verdict,
 )
+from abci_chat.txs import beacon as chains
 from dchat.kernel.machine import Machine, TxFamily
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
@@ -44,6 +46,7 @@ FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
             handle.TRANSFER,
             identity.DEACTIVATE,
             rotate_key.FAMILY,
+            chains.FAMILY,
             *device.FAMILIES,
             *guardians.FAMILIES,
             *recovery.FAMILIES,
@@ -70,9 +73,13 @@ MACHINE: Final = Machine(
     families=FAMILIES,
     genesis=genesis.init,
     queries=queries.PATHS,
-    begin_block=(maturing.mature,),
+    begin_block=(
+        draws.hand_over,
+        maturing.mature,
+    ),
     end_block=(
         recoveries.take_over,
         anchors.take,
     ),
+    duty=beacon.DUTY,
 )

@@ -33,6 +33,7 @@ from abci_chat import keys, params
 from dchat.kernel import codec, genesis, headers
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.contribution import Duty
+from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, ChainId, Height
 from dchat.kernel.store import Draft, State, read
@@ -161,6 +162,11 @@ def current(beacon: Beacon, window: int) -> Link:
     return beacon.next[0] if beacon.next and window >= beacon.since else beacon.link
 
 
+def newest(beacon: Beacon) -> Link:
+    """Return the chain to which a validator was bound last, whether it counts yet or not."""
+    return beacon.next[0] if beacon.next else beacon.link
+
+
 def after(preimage: bytes) -> bytes:
     """Return what comes behind a value of a chain, towards its head."""
     return sha256(_LINK_TAG + preimage).digest()
@@ -183,13 +189,18 @@ def begin(
     draft.put(keys.beacon(headers.address_of(consensus_key)), BEACON.encode(bound))
 
 
-def bind(draft: Draft, address: bytes, held: Beacon, chain: Link, height: Height) -> None:
-    """Bind a validator to another chain, from the next window on; a stalled draw begins anew."""
-    draw = load_draw(draft)
-    bound = Beacon(held.operator, current(held, draw.window), (chain,), draw.window + 1)
+def bind(draft: Draft, address: bytes, chain: Link, height: Height) -> int:
+    """Bind a validator to another chain; return the first window in which that one counts.
+
+    A draw that is stalled begins anew.
+    """
+    held, draw = _bound(draft, address), load_draw(draft)
+    since = draw.window + 1
+    bound = Beacon(held.operator, current(held, draw.window), (chain,), since)
     draft.put(keys.beacon(address), BEACON.encode(bound))
     if draw.phase is Phase.STALLED:
         _save(draft, _opened(draft, draw, height))
+    return since
 
 
 def request(draft: Draft, entry: bytes, height: Height) -> None:
@@ -262,6 +273,13 @@ def _until(draw: Draw) -> int:
     return min(draw.last, draw.first + MAX_WAITING)
 
 
+def _bound(state: State, address: bytes) -> Beacon:
+    held = load(state, address)
+    if held is None:
+        raise InvariantBroken(f"no validator has the address {address.hex()}")
+    return held
+
+
 def _save(draft: Draft, draw: Draw) -> None:
     draft.put(keys.DRAW, DRAW.encode(draw))
 
@@ -297,9 +315,7 @@ def _accepts(state: State, proposer: bytes, contributed: bytes) -> bool:
 
 
 def _apply(draft: Draft, proposer: bytes, preimage: bytes) -> tuple[Event, ...]:
-    draw, held = load_draw(draft), load(draft, proposer)
-    if held is None:  # _accepts() has seen it
-        return ()
+    draw, held = load_draw(draft), _bound(draft, proposer)
     link = current(held, draw.window)
     rest = replace(link, head=preimage, left=link.left - 1)
     later = held.next if link is held.link else ()

@@ -527,5 +527,9 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         340: Refusal("NotAppealable", "see dchat query case for until when it can be appealed"),
         341: Refusal("BondTooLow", "allow at least the bond that dchat query params says"),
         342: Refusal("OwnTarget", "nothing to do: delete or leave what is your own"),
+        350: Refusal("NoValidator", "use the 20-byte consensus address of a chat validator"),
+        351: Refusal("NotOperator", "use the identity file of the validator's operator"),
+        352: Refusal("WrongChainNumber", "make the chain of the number named"),
+        353: Refusal("BadChainLength", "bind a chain of 1 to 4096 preimages"),
     }
 )
