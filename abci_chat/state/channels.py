@@ -16,9 +16,9 @@ from typing import Final
 
 from abci_chat import keys
 from abci_chat.state import pools
-from dchat.kernel import codec, holdings
+from dchat.kernel import accounts, codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
-from dchat.kernel.errors import TxRejected
+from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.store import Draft, State, read
@@ -218,6 +218,17 @@ def fund(draft: Draft, channel_id: bytes, record: Channel) -> None:
     """Write a new channel, its deposit taken from its owner. Raises: InsufficientFunds."""
     holdings.move(draft, record.owner, pools.CHANNEL_DEPOSITS, record.deposit)
     save(draft, channel_id, record)
+
+
+def check_deposits(state: State) -> None:
+    """Return if the deposits add up to their pool. Walks all channels: for tests and audits.
+
+    Raises: InvariantBroken.
+    """
+    kept = sum(CHANNEL.decode_own(record).deposit for _, record in state.scan(keys.CHANNELS))
+    held = accounts.load(state, pools.CHANNEL_DEPOSITS).balance
+    if kept != held:
+        raise InvariantBroken(f"channels keep {kept} credits, the pool holds {held}")
 
 
 def close(draft: Draft, channel_id: bytes, record: Channel, now: EpochMs) -> None:

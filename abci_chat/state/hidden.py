@@ -122,7 +122,6 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return merkle_root(leaves)
 
 
-def prove(member: HiddenProof, leaves: Sequence[bytes]) -> HiddenProof:
-    """Return the proof with the path from the place that it names in a whole tree."""
-    path = path_of(member.index, leaves)
-    return HiddenProof(member.role, member.blind, path.index, path.aunts)
+def prove(role: Role, blind: bytes, index: int, leaves: Sequence[bytes]) -> HiddenProof:
+    """Return what the member of the leaf at that place in a whole tree shows."""
+    return HiddenProof(role, blind, index, path_of(index, leaves).aunts)
