@@ -69,7 +69,7 @@ FAMILY: Final = Family(
         firsts=codec.ListOf(codec.U64, posts.MAX_EXPIRED),
     ),
     cost=Cost(70),
-    cost_per_entry=Cost(40),
+    cost_per_entry=Cost(70),
     check=check,
     apply=apply,
 )

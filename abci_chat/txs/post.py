@@ -323,7 +323,7 @@ BATCH: Final = Family(
         parts=codec.ListOf(_PART, posts.MAX_PARTS),
     ),
     cost=Cost(120),
-    cost_per_entry=Cost(180),
+    cost_per_entry=Cost(200),
     check=check_batch,
     apply=post_batch,
 )
