@@ -191,7 +191,15 @@ def load(state: State, name: str) -> Handle | None:
 
 def owner(state: State, name: str) -> AccountId | None:
     """Return who holds exactly this name, None where nobody does."""
-    found = load(state, name)
+    return _holder(load(state, name), name)
+
+
+def holder(record: bytes | None, name: str) -> AccountId | None:
+    """Return whose exactly this name is by a record that was proved. Raises: CodecError."""
+    return _holder(HANDLE.decode(record) if record else None, name)
+
+
+def _holder(found: Handle | None, name: str) -> AccountId | None:
     return found.owner if found and found.name == name and not found.free_from else None
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from abci_chat import keys
 from abci_chat.params import WORK
+from abci_chat.params import Work as Rules
 from dchat.kernel import codec
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import TxContext
@@ -120,7 +121,11 @@ def take_anchor(draft: Draft, chain_id: ChainId, block_hash: bytes, height: Heig
 
 def required(state: State, height: Height) -> int:
     """Return the hashes that one use takes at this height, as an expectation."""
-    rules, bucket = WORK.load(state), load(state)
+    return takes(WORK.load(state), load(state), height)
+
+
+def takes(rules: Rules, bucket: Bucket, height: Height) -> int:
+    """Return the same from the two records that it depends on."""
     doublings, rest = divmod(_left(bucket, height, rules.cooling_blocks), rules.step)
     bits = min(rules.base_bits + doublings, _MOST_BITS)
     return (rules.step + rest << bits) // rules.step

@@ -9,6 +9,7 @@ import trio
 import typer
 
 from abci_chat import keys as chat_keys
+from abci_chat.state import handles
 from abci_chat.state.identities import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
@@ -37,7 +38,7 @@ from dchat.cli.chains import Chain, Network, entry_of, with_chain
 from dchat.cli.checked import Checked, NoProof, Proof
 from dchat.cli.show import Json, Value, tokens
 from dchat.kernel import accounts
-from dchat.kernel.accounts import ACCOUNT_ID, Account, AccountId
+from dchat.kernel.accounts import Account, AccountId
 from dchat.kernel.errors import OperatorError, ProtocolError
 from dchat.kernel.ids import Height, TxHash
 from dchat.node import network as networks
@@ -134,6 +135,9 @@ def identity(
             "home_relays": found.home_relays,
             "prekey_hash": found.prekey_hash,
             "registered_at": found.registered_at,
+            "deactivated": bool(found.deactivated_at),
+            "key_log_entries": found.log_length,
+            "key_log_head": found.log_head,
         }
 
     answer(asked, "chat", ask)
@@ -244,10 +248,18 @@ async def _owner(source: Source, handle: str) -> AccountId:
     """Return whose handle it is; an account id names its own. Raises: NotThere."""
     if len(handle) > MAX_HANDLE_BYTES:
         return accounts.parse_account(handle)
-    owner = await source.value(chat_keys.handle(handle))
+    record = await source.value(chat_keys.handle(handles.skeleton(handle)))
+    owner = handles.holder(record, handle)
     if owner is None:
-        raise NotThere(f"nobody has the handle {handle!r}")
-    return AccountId(ACCOUNT_ID.decode(owner))
+        raise NotThere(f"nobody has the handle {handle!r}{_alike(record, handle)}")
+    return owner
+
+
+def _alike(record: bytes | None, handle: str) -> str:
+    found = handles.HANDLE.decode(record) if record else None
+    if found is None or found.free_from or found.name == handle:
+        return ""
+    return f", though somebody has {found.name!r}, which looks like it"
 
 
 def _decode(record: bytes | None) -> Account:

@@ -13,8 +13,9 @@ from typing import Final
 import trio
 
 from abci_chat import keys
+from abci_chat.state import handles
 from abci_chat.state import identities as chat
-from abci_chat.txs.identity import BadHandle, check_handle
+from abci_chat.state.identities import Identity
 from dchat.client import writing
 from dchat.client.core.contact import Contact
 from dchat.client.core.outbox import retry_pause_ms
@@ -23,11 +24,10 @@ from dchat.client.events import KeysChanged
 from dchat.client.ledger import Ledger
 from dchat.client.office import Office
 from dchat.client.relays import Relays
-from dchat.kernel.accounts import ACCOUNT_ID, show_account
-from dchat.kernel.errors import OperatorError, RemoteProtocolError
-from dchat.kernel.ids import AccountId, EpochMs
+from dchat.kernel.accounts import BadAccount, parse_account, show_account
+from dchat.kernel.errors import OperatorError, RemoteProtocolError, TxRejected
+from dchat.kernel.ids import AccountId, EpochMs, Height
 from dchat.kernel.light import TrustedBlock
-from dchat.node.reader import VerifiedValue
 from relay.net.address import Address, BadAddress, parse_address
 
 FRESH_MS: Final = 3_600_000
@@ -52,16 +52,24 @@ class Directory:
     async def look_up(self, handle: str) -> tuple[Contact, TrustedBlock]:
         """Return whom the handle names now, and the header that proves it.
 
-        Raises: UnknownHandle, OperatorError.
+        An account's id names whoever has no handle. Raises: UnknownHandle, OperatorError.
         """
+        if len(handle) > handles.MAX_BYTES:
+            return await self._prove(_account(handle), None)
         try:
-            check_handle(handle)
-        except BadHandle as fault:
+            handles.check(handle)
+        except TxRejected as fault:
             raise UnknownHandle(str(fault)) from None
-        found = await self._chain.read(keys.handle(handle))
-        if found.value is None:
+        found = await self._chain.read(keys.handle(handles.skeleton(handle)))
+        owner = handles.holder(found.value, handle)
+        if owner is None:
             raise UnknownHandle(f"nobody is registered as {handle!r}")
-        return await self._prove(AccountId(ACCOUNT_ID.decode(found.value)), found.block)
+        return await self._prove(owner, found.block)
+
+    async def record(self, account: AccountId) -> Identity | None:
+        """Return what the chain proves of an account, given up or not. Raises: OperatorError."""
+        found = await self._chain.read(keys.identity(account))
+        return None if found.value is None else chat.IDENTITY.decode(found.value)
 
     async def look_up_account(self, peer: AccountId) -> Contact:
         """Return what the chain says of an account now. Raises: UnknownHandle, OperatorError."""
@@ -114,7 +122,10 @@ class Directory:
         found = await (self._chain.read_at(block, key) if block else self._chain.read(key))
         if found.value is None:
             raise UnknownHandle(f"{show_account(peer)} is not registered")
-        contact = await self._keep(_contact(peer, found))
+        record = chat.IDENTITY.decode(found.value)
+        if record.deactivated_at:
+            raise UnknownHandle(f"{show_account(peer)} has given up its identity for good")
+        contact = await self._keep(_contact(peer, record, found.height))
         self._checked_ms[peer] = self._office.now()
         return contact, found.block
 
@@ -187,14 +198,20 @@ def addresses(written: Iterable[str]) -> list[Address]:
     return usable
 
 
-def _contact(peer: AccountId, found: VerifiedValue) -> Contact:
-    record = chat.IDENTITY.decode(found.value or b"")
+def _account(shown: str) -> AccountId:
+    try:
+        return parse_account(shown)
+    except BadAccount as fault:
+        raise UnknownHandle(str(fault)) from None
+
+
+def _contact(peer: AccountId, record: Identity, height: Height) -> Contact:
     return Contact(
         id=peer,
-        handle=record.handle,
+        handle=record.handle or show_account(peer),
         identity_key=record.public_key,
         inbox_key=record.inbox_key,
         home_relays=record.home_relays,
         prekey_hash=record.prekey_hash,
-        verified_height=found.height,
+        verified_height=height,
     )

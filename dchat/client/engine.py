@@ -37,6 +37,7 @@ from dchat.client.ledger import Holding, Ledger
 from dchat.client.mail import Mail
 from dchat.client.office import Office
 from dchat.client.post import Post
+from dchat.client.registration import Registrar
 from dchat.client.relays import Connect, Relays, dialled_by
 from dchat.client.store import Letter, Store
 from dchat.kernel import signing
@@ -97,6 +98,7 @@ class Client:
         self._directory = Directory(office, chains.chat, relays)
         self._post = Post(office, self._directory, relays)
         self._mail = Mail(office, relays, self._directory)
+        self._registrar = Registrar(chains.chat, office.identity)
         self._steward_turn = trio.Lock()
 
     @property
@@ -113,30 +115,32 @@ class Client:
 
         Raises: OperatorError.
         """
-        try:
-            return (await self._directory.look_up_account(self.me)).handle
-        except UnknownHandle:
-            return None
+        record = await self._directory.record(self.me)
+        return record.handle or None if record else None
 
-    async def register(self, handle: str) -> Contact:
+    async def register(self, handle: str = "") -> Contact:
         """Return our own entry once the chain proves it; nothing happens if it is there already.
 
+        A handle is committed to in one block and revealed in a later one; without one we are known
+        by our account. A burner works for what others pay credits for, which takes seconds.
         While the chain cannot be asked, an entry that it proved before will do: a chain that stands
         still keeps nobody from their messages.
         Raises: AlreadyKnownAs, node.chain.Refused, OperatorError, RemoteProtocolError.
         """
         async with self._steward_turn:
             try:
-                known = await self.handle()
+                known = await self._directory.record(self.me)
             except ChainUnavailable:
                 ours = await self._office.do(self._office.store.contact, self.me)
-                if ours is None or ours.handle != handle:
+                if ours is None or handle not in {"", ours.handle}:
                     raise
                 return ours
             if known is None:
-                await self._register(handle)
-            elif known != handle:
-                raise AlreadyKnownAs(f"this account is {known!r} already")
+                await self._registrar.register(await self._form(), handle)
+            elif handle and not known.handle:
+                await self._registrar.claim(handle)
+            elif handle not in {"", known.handle}:
+                raise AlreadyKnownAs(f"this account is {known.handle!r} already")
             return await self._directory.look_up_account(self.me)
 
     async def look_up(self, handle: str) -> Contact:
@@ -222,14 +226,15 @@ class Client:
             contact = await self.look_up(handle)
         return contact if contact.accepted else await self._directory.accept(contact)
 
-    async def _register(self, handle: str) -> None:
-        order = RegisterIdentity(
-            handle=handle,
+    async def _form(self) -> RegisterIdentity:
+        """Return our registration, without a handle."""
+        return RegisterIdentity(
+            handle="",
+            salt=b"",
             inbox_key=signing.public_key(self._office.identity.child("inbox")),
             home_relays=tuple([str(address) for address in self._home]),
             prekey_hash=await self._prekey_hash(),
         )
-        await self._chains.chat.submit(identities.REGISTER, order)
 
     async def _prekey_hash(self) -> bytes:
         office = self._office

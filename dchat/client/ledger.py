@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import trio
 
+from abci_chat.state.work import TooLittleWork, UnknownAnchor
 from dchat.kernel import accounts
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import NonceMismatch
-from dchat.kernel.ids import AccountId, Height
+from dchat.kernel.ids import AccountId, ChainId, Height, Nonce
 from dchat.kernel.light import TrustedBlock
 from dchat.kernel.machine import Family
 from dchat.node.chain import OpenChain, Order, Refused, order_of
@@ -19,7 +21,10 @@ from dchat.node.reader import VerifiedValue
 from dchat.node.rpc import Included
 
 MAX_ATTEMPTS: Final = 3
-"""Tries where another process of the same identity keeps taking the nonce."""
+"""Tries where another process of the same identity keeps taking the nonce, or others work as well.
+"""
+_ANEW: Final = frozenset({NonceMismatch.code, TooLittleWork.code, UnknownAnchor.code})
+"""Refusals that another try may get past: nothing was charged."""
 
 Fields = TypeVar("Fields")
 
@@ -40,6 +45,11 @@ class Ledger:
         self._identity = identity
         self._settled = Height(0)
         self._turn = trio.Lock()
+
+    @property
+    def chain_id(self) -> ChainId:
+        """Return the chain's name, which signatures and commitments are bound to."""
+        return self._chain.entry.chain_id
 
     async def read(self, key: bytes) -> VerifiedValue:
         """Return the proved value at a state key, after our own last transaction.
@@ -70,6 +80,31 @@ class Ledger:
         async with self._turn:
             included = await self._execute(order, MAX_ATTEMPTS)
             self._settled = included.height
+        return included
+
+    async def submit_worked(
+        self, family: Family[Fields], work_for: Callable[[Nonce], Awaitable[Fields]]
+    ) -> Included:
+        """Return once a block has carried out an order that work, bound to its nonce, pays for.
+
+        It is worked for anew where that was too little in the end. Raises: as submit(), work_for().
+        """
+        async with self._turn:
+            for _ in range(MAX_ATTEMPTS - 1):
+                try:
+                    return await self._work_once(family, work_for)
+                except Refused as refused:
+                    if refused.code not in _ANEW:
+                        raise
+            return await self._work_once(family, work_for)
+
+    async def _work_once(
+        self, family: Family[Fields], work_for: Callable[[Nonce], Awaitable[Fields]]
+    ) -> Included:
+        nonce = await self._chain.next_nonce(self._identity.account_id)
+        order = order_of(self._identity, family, await work_for(nonce))
+        included = await self._chain.execute(replace(order, is_worked=True, nonce=nonce))
+        self._settled = included.height
         return included
 
     async def _execute(self, order: Order, attempts: int) -> Included:

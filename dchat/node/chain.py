@@ -58,6 +58,10 @@ class Order:
     """32 bytes: what signs for the account of an identity."""
     account: AccountId | None = None
     """The sender, where it is not the account that the key opened."""
+    is_worked: bool = False
+    """Work in the body stands for the fee."""
+    nonce: Nonce | None = None
+    """The one that the body is bound to; None for whichever is next."""
 
     @property
     def public_key(self) -> bytes:
@@ -80,7 +84,10 @@ def order_of(identity: Identity, family: Family[T], fields: T) -> Order:
 def signed(
     order: Order, chain_id: ChainId, nonce: Nonce, rules: params.Params, height: Height
 ) -> bytes:
-    """Return the transaction that carries out order for the least fee, soon after height."""
+    """Return the transaction that carries out order for the least fee, soon after height.
+
+    Where work stands for the fee there is none.
+    """
     draft = Envelope(
         chain_id=chain_id,
         sender=order.sender,
@@ -92,7 +99,8 @@ def signed(
         body=order.body,
     )
     cost = cost_of(len(tx.build(draft, order.seed)), order.cost)
-    priced = replace(draft, cost_limit=cost, fee=params.least_fee(rules, cost))
+    fee = Amount(0) if order.is_worked else params.least_fee(rules, cost)
+    priced = replace(draft, cost_limit=cost, fee=fee)
     return tx.build(priced, order.seed)
 
 
@@ -107,11 +115,13 @@ class OpenChain:
     async def sign(self, order: Order, nonce: Nonce | None = None) -> bytes:
         """Return the transaction that carries out order, priced by the rules in force.
 
-        nonce None: the account's next one. Raises: as ChainReader.read().
+        nonce None: the order's, else the account's next one. Raises: as ChainReader.read().
         """
         proved = await self.reader.read(params.KEY)
         rules = params.SHAPE.decode(proved.value) if proved.value else params.DEFAULT
-        due = await self.next_nonce(order.sender) if nonce is None else nonce
+        due = order.nonce if nonce is None else nonce
+        if due is None:
+            due = await self.next_nonce(order.sender)
         return signed(order, self.entry.chain_id, due, rules, proved.block.height)
 
     async def submit(self, raw: bytes) -> Submitted:

@@ -14,12 +14,12 @@ from dchat.kernel import accounts, codec, genesis, params, tx
 from dchat.kernel.ids import Amount, ChainId, Cost, Height
 from tests.e2e.solo import Solo
 from tests.fakes.memory import ALICE, BOB, envelope
+from tests.fakes.orders import registration
 
 COST = 400
 PAUSE_S = 0.02
 # Enough for any test's fees.
 RICH = Amount(10**12)
-RELAY = "/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
 Body = tuple[codec.Raw, ...]
 
 
@@ -40,9 +40,7 @@ def post(nonce: int) -> Body:
     prekeys = nonce.to_bytes(32, "big")
     if nonce:
         return identity.UPDATE_PREKEYS.body(identity.UpdatePrekeys(prekeys))
-    return identity.REGISTER.body(
-        identity.RegisterIdentity("alice", ALICE.public_key, (RELAY,), prekeys)
-    )
+    return registration(ALICE, prekey_hash=prekeys)
 
 
 ORDERS: Mapping[str, Callable[[int], Body]] = {"currency": payment, "chat": post}

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import trio
 
+from abci_chat.state import handles
+from abci_chat.txs import handle as handle_txs
 from abci_chat.txs import identity as identity_txs
 from dchat.kernel import accounts
 from dchat.kernel.headers import validators_hash
 from dchat.kernel.ids import AccountId, ChainId, Height
 from dchat.kernel.light import TrustRoot
 from dchat.node import identity, network, rpc
-from dchat.node.chain import Order, open_chain
+from dchat.node.chain import open_chain, order_of
 from dchat.node.clock import SystemClock
 from dchat.node.identity import Identity
 from dchat.node.network import ChainEntry, NetworkFile
@@ -134,22 +136,29 @@ def test_overdraft_is_refused_with_name_number_and_hint(net: Net, dchat: Dchat) 
 
 
 def test_identity_is_found_by_handle_with_proof(net: Net, dchat: Dchat) -> None:
+    salt = bytes(32)
     record = identity_txs.RegisterIdentity(
         handle="alice",
+        salt=salt,
         inbox_key=net.alice.public_key,
         home_relays=(
             "/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
         ),
         prekey_hash=bytes(32),
     )
-    family = identity_txs.REGISTER
-    order = Order(family.body(record), family.cost, net.alice.child("account"))
+    chain_id = network.load(net.file).chat.chain_id
+    promised = handles.commitment(chain_id, net.alice.account_id, "alice", salt)
+    orders = (
+        order_of(net.alice, handle_txs.COMMIT, handle_txs.CommitHandle(promised)),
+        order_of(net.alice, identity_txs.REGISTER, record),
+    )
 
     async def register() -> None:
         entry = network.load(net.file).chat
         async with open_chain(entry, MemoryTrustStore(), SystemClock()) as chain:
-            included = await chain.execute(order)
-            await chain.reader.latest(included.height)
+            for order in orders:
+                included = await chain.execute(order)
+                await chain.reader.latest(included.height)
 
     trio.run(register)
 

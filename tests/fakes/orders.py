@@ -10,11 +10,12 @@ from functools import partial
 from hypothesis import strategies as st
 
 from abci_chat.machine import MACHINE as CHAT
-from abci_chat.txs import identity
+from abci_chat.state import handles
+from abci_chat.txs import handle, identity
 from abci_currency.machine import MACHINE as CURRENCY
 from abci_currency.txs import transfer
 from dchat.kernel import codec
-from dchat.kernel.ids import Amount
+from dchat.kernel.ids import Amount, ChainId
 from dchat.kernel.machine import Machine
 from dchat.kernel.tx import MAX_TX_BYTES
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person, signed
@@ -32,20 +33,35 @@ def transfers(chance: random.Random, _: Person) -> Body:
 
 
 def identities(chance: random.Random, who: Person) -> Body:
-    """A registration under one of few handles, an update, or a type that does not exist."""
-    match chance.randrange(4):
+    """A commitment to one of few handles, a registration, an update, or no such type."""
+    name, salt = f"handle_{chance.randrange(5)}", bytes(32)
+    match chance.randrange(6):
         case 0:
-            handle = f"handle_{chance.randrange(5)}"
-            prekeys = chance.randbytes(32)
-            return identity.REGISTER.body(
-                identity.RegisterIdentity(handle, who.public_key, (RELAY,), prekeys)
-            )
+            return registration(who, prekey_hash=chance.randbytes(32))
+        case 3:
+            return commitment(who, name, salt)
+        case 4:
+            return handle.CLAIM.body(handle.ClaimHandle(name, salt))
         case 1:
             return identity.UPDATE_RELAYS.body(identity.UpdateRelays((RELAY,)))
         case 2:
             return identity.UPDATE_PREKEYS.body(identity.UpdatePrekeys(chance.randbytes(32)))
         case _:
             return (99,)
+
+
+def registration(
+    who: Person, name: str = "", salt: bytes = b"", *, prekey_hash: bytes = bytes(32)
+) -> Body:
+    """Somebody's registration, without a handle if none is named."""
+    return identity.REGISTER.body(
+        identity.RegisterIdentity(name, salt, who.public_key, (RELAY,), prekey_hash)
+    )
+
+
+def commitment(who: Person, name: str, salt: bytes, chain_id: ChainId = CHAIN) -> Body:
+    """The promise to reveal a handle, which has to stand in an earlier block."""
+    return handle.COMMIT.body(handle.CommitHandle(handles.commitment(chain_id, who.id, name, salt)))
 
 
 @dataclass(frozen=True, slots=True)

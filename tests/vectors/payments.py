@@ -77,7 +77,7 @@ def orders() -> list[bytes]:
 
 def chat_orders() -> list[bytes]:
     """Return what is sent on the chat chain: an identity follows its account's key."""
-    form = RegisterIdentity("alice", signing.public_key(b"i" * 32), HOME, b"h" * 32)
+    form = RegisterIdentity("", b"", signing.public_key(b"i" * 32), HOME, b"h" * 32)
     return [
         signed(ALICE, REGISTER.body(form), 0),
         signed(ALICE, chat.FAMILY.body(prove(NEXT, CHAIN, ALICE.id, 1)), 1),

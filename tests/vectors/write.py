@@ -9,14 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from abci_chat.machine import MACHINE as CHAT
-from abci_chat.txs.identity import (
-    REGISTER,
-    UPDATE_PREKEYS,
-    UPDATE_RELAYS,
-    RegisterIdentity,
-    UpdatePrekeys,
-    UpdateRelays,
-)
 from abci_currency.machine import MACHINE as CURRENCY
 from abci_currency.state import pools
 from abci_currency.txs.rewards import (
@@ -36,11 +28,9 @@ from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.earners import earned
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
-from tests.vectors import bundles, payments, postage, staking
+from tests.vectors import bundles, identities, payments, postage, staking
 
 HERE = Path(__file__).parent
-PEER = "12D3KooWGRUvh9kLTZ5ekLEo3yTVmNdsjKLNJGJ6ZT2kFuLxXy9B"
-RELAYS = tuple(f"/ip4/192.0.2.{at}/tcp/7070/p2p/{PEER}" for at in (1, 2))
 
 Case = dict[str, object]
 
@@ -125,15 +115,7 @@ def slashing_cases() -> list[Case]:
 
 
 def chat_cases() -> list[Case]:
-    form = RegisterIdentity("alice", signing.public_key(b"i" * 32), RELAYS[:1], b"h" * 32)
-    txs = [
-        signed(ALICE, REGISTER.body(form)),
-        signed(BOB, REGISTER.body(form)),
-        signed(ALICE, UPDATE_RELAYS.body(UpdateRelays(RELAYS)), 1),
-        signed(ALICE, UPDATE_PREKEYS.body(UpdatePrekeys(b"n" * 32)), 2),
-        signed(BOB, UPDATE_PREKEYS.body(UpdatePrekeys(b"n" * 32)), 1),
-    ]
-    return list(_chain_cases(CHAT, txs))
+    return list(_cases_from(identities.start(), CHAT, identities.orders()))
 
 
 def _chain_cases(rules: Machine, txs: list[bytes]) -> Iterator[Case]:

@@ -9,14 +9,17 @@ from dchat.client.core.prekeys import MAX_BUNDLE
 from dchat.kernel.codec import U64, Blob, Bool, Fixed, ListOf, Record, Text
 from dchat.kernel.ids import AccountId, Height
 
+MAX_NAME: Final = 64
+"""Bytes of a handle, or of an account's id as it is shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
     """An account's chain record and the keys that it commits to.
 
-    `verified_height` is that of the header that proved the record. `accepted` is False while we
-    know the account only because it wrote to us. `bundle` is what its home relay served under
-    `prekey_hash`, empty until fetched.
+    `handle` is the account's id where it has no handle. `verified_height` is that of the header
+    that proved the record. `accepted` is False while we know the account only because it wrote to
+    us. `bundle` is what its home relay served under `prekey_hash`, empty until fetched.
     """
 
     id: AccountId
@@ -33,7 +36,7 @@ class Contact:
 CONTACT: Final = Record(
     Contact,
     id=Fixed(32),
-    handle=Text(32),
+    handle=Text(MAX_NAME),
     identity_key=Fixed(32),
     inbox_key=Fixed(32),
     home_relays=ListOf(Text(256), 3),

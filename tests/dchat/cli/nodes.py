@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abci_chat.machine import MACHINE as CHAT
-from abci_chat.txs import identity as identities
 from abci_currency.machine import MACHINE as CURRENCY
 from abci_currency.txs import transfer
 from dchat.kernel import accounts
@@ -17,12 +16,14 @@ from dchat.kernel.ids import Amount
 from dchat.node import network
 from dchat.node.network import NetworkFile
 from tests.conftest import Ran
+from tests.fakes import orders
 from tests.fakes.memory import ALICE, BOB, CAROL, Person, signed
 from tests.fakes.rpc_node import RpcNode, serving
 
 Dchat = Callable[..., Ran]
 ALICES, BOBS, CAROLS = (accounts.show_account(who.id) for who in (ALICE, BOB, CAROL))
-RELAY = "/ip4/127.0.0.1/tcp/7070/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
+RELAY = orders.RELAY
+SALT = b"s" * 32
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,14 @@ def pay(nonce: int, amount: int, to: Person = BOB) -> bytes:
     return signed(ALICE, transfer.FAMILY.body(transfer.Transfer(to.id, Amount(amount))), nonce)
 
 
+def commit(handle: str) -> bytes:
+    """Alice's promise to reveal a handle."""
+    return signed(ALICE, orders.commitment(ALICE, handle, SALT))
+
+
 def register(handle: str) -> bytes:
-    """Alice's registration."""
-    record = identities.RegisterIdentity(handle, ALICE.public_key, (RELAY,), bytes(32))
-    return signed(ALICE, identities.REGISTER.body(record))
+    """Alice's registration, once she has committed to the handle."""
+    return signed(ALICE, orders.registration(ALICE, handle, SALT), 1)
 
 
 @contextmanager
@@ -64,8 +69,9 @@ def running(folder: Path) -> Generator[Nodes]:
         RpcNode(machine, folder / name)
         for machine, name in ((CHAT, "chat"), (CURRENCY, "right"), (CURRENCY, "wrong"))
     )
+    chats = ([commit("alice")], [register("alice")], [], [])
     for at, (sent, meant) in enumerate([(None, None), (5, 6), (7, 7), (None, None)]):
-        chat.block(*([register("alice")] if at == 1 else []))
+        chat.block(*chats[at])
         right.block(*([pay(at - 1, sent, CAROL if at == 2 else BOB)] if sent else []))
         wrong.block(*([pay(at - 1, meant, CAROL if at == 2 else BOB)] if meant else []))
     wrong.headers = right.headers

@@ -38,7 +38,9 @@ def test_fingerprints_are_shown_by_module_with_the_signed_app_hash(
         0,
         f"checked: {HEADER}; fingerprints and differences are the nodes' word\n",
     )
-    assert nodes.masked(ran.out).splitlines() == [
+    shown = nodes.masked(ran.out).splitlines()
+    rows = shown.index("modules:") + 1
+    assert shown[:rows] == [
         "chain_id:        test-1",
         "height:          3",
         "signed_app_hash: HASH",
@@ -47,14 +49,14 @@ def test_fingerprints_are_shown_by_module_with_the_signed_app_hash(
             ["node", "app_hash", "as_signed"], [["http://chat.example.org", "HASH", "yes"]], nodes
         ),
         "modules:",
-        "  module    entries  fingerprint",
-        "  account   2        HASH",
-        "  chain     1        HASH",
-        "  handle    1        HASH",
-        "  identity  1        HASH",
-        "  params    1        HASH",
-        "  supply    1        HASH",
     ]
+    assert shown[rows].split() == ["module", "entries", "fingerprint"]
+    assert {tuple(row.split()) for row in shown[rows + 1 :]} >= {
+        ("account", "2", "HASH"),
+        ("handle", "1", "HASH"),
+        ("identity", "1", "HASH"),
+        ("key_log", "1", "HASH"),
+    }
 
 
 def _table(head: list[str], rows: list[list[str]], nodes: Nodes) -> list[str]:
@@ -189,7 +191,7 @@ def test_entries_come_with_a_proof_each_and_where_to_go_on(nodes: Nodes, dchat: 
     assert nodes.masked(ran.out).splitlines()[:-1] == [
         "entries:",
         "  key" + " " * 78 + "value",
-        '  ["account", "HASH"]  ["HASH", 0, 1, 998000]',
+        '  ["account", "HASH"]  ["HASH", 0, 2, 996000]',
     ]
 
 
@@ -207,7 +209,7 @@ def test_entries_of_an_older_height_are_the_older_ones(nodes: Nodes, dchat: Dcha
 
     said = json.loads(dchat(*words).out)
 
-    assert said["entries"][0]["value_means"] == ["", 0, 0, 1_000_000]
+    assert said["entries"][0]["value_means"] == [ALICE.public_key.hex(), 0, 1, 998_000]
 
 
 def test_entries_on_a_nodes_word_say_so(nodes: Nodes, dchat: Dchat) -> None:

@@ -87,7 +87,7 @@ def test_no_account_is_opened_with_such_a_key(key: bytes) -> None:
 @pytest.mark.parametrize("key", ODD_KEYS, ids=bytes.hex)
 def test_no_inbox_is_opened_with_such_a_key(key: bytes) -> None:
     home = ("/ip4/127.0.0.1/tcp/7070/p2p/" + "Q" * 46,)
-    body = identity.REGISTER.body(identity.RegisterIdentity("alice", key, home, bytes(32)))
+    body = identity.REGISTER.body(identity.RegisterIdentity("", b"", key, home, bytes(32)))
     raw = tx.build(envelope(ALICE, body), ALICE.seed)
 
     code = identity.WeakInboxKey.code

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgpack
 
 from abci_chat.machine import MACHINE as CHAT
-from abci_chat.txs import identity
+from abci_chat.state.work import Proof
+from abci_chat.txs import handle, identity
 from abci_currency.machine import MACHINE as CURRENCY
 from abci_currency.txs import escrow, issuer, relay, transfer
 from dchat.kernel import signing, supply, tx
@@ -20,7 +21,7 @@ from dchat.kernel.errors import (
     UnknownKind,
     UnknownVersion,
 )
-from dchat.kernel.ids import Amount
+from dchat.kernel.ids import Amount, Height
 from dchat.kernel.machine import Machine
 from dchat.kernel.pool import Pool
 from tests.fakes.memory import ALICE, BOB, MemoryState, at_height, opened, run, signed
@@ -29,15 +30,21 @@ from tests.fuzz.mutate import change_bytes, change_values
 from tests.fuzz.target import Target, named
 
 CHAINS: Final = tuple((rules, opened(rules, alice=10**10, bob=10**6)) for rules in (CURRENCY, CHAT))
-HANDLE: Final = identity.RegisterIdentity(
-    "alice", ALICE.public_key, ("/ip4/127.0.0.1/tcp/7070/p2p/" + "Q" * 46,), b"h" * 32
+FORM: Final = identity.RegisterIdentity(
+    "alice", bytes(32), ALICE.public_key, ("/ip4/127.0.0.1/tcp/7070/p2p/" + "Q" * 46,), b"h" * 32
 )
+WORK: Final = Proof(b"a" * 32, b"salt")
 CHEQUES: Final = escrow.OpenEscrow(peer_of(PEER), ALICE.public_key, Amount(10**6))
 BODIES: Final = (
     transfer.FAMILY.body(transfer.Transfer(BOB.id, Amount(5), "memo")),
-    identity.REGISTER.body(HANDLE),
-    identity.UPDATE_RELAYS.body(identity.UpdateRelays(HANDLE.home_relays)),
+    identity.REGISTER.body(FORM),
+    identity.UPDATE_RELAYS.body(identity.UpdateRelays(FORM.home_relays)),
     identity.UPDATE_PREKEYS.body(identity.UpdatePrekeys(b"p" * 32)),
+    identity.DEACTIVATE.body(identity.Deactivate()),
+    handle.COMMIT.body(handle.CommitHandle(b"c" * 32, WORK)),
+    handle.CLAIM.body(handle.ClaimHandle("alice", b"s" * 32)),
+    handle.RELEASE.body(handle.ReleaseHandle()),
+    handle.TRANSFER.body(handle.TransferHandle(BOB.id, Height(9), bytes(64))),
     relay.REGISTER.body(registration(ALICE.id, until=100)),
     relay.EDIT.body(relay.EditRelay(peer_of(PEER), ADDRESSES)),
     escrow.OPEN.body(CHEQUES),
