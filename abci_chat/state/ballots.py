@@ -13,6 +13,7 @@ public at once, what for is private until it is revealed.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -20,6 +21,7 @@ from typing import Final
 from abci_chat import keys
 from abci_chat.state import pools
 from dchat.kernel import codec, holdings
+from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.ids import AccountId, Amount, ChainId
 from dchat.kernel.store import Draft, State, read
 
@@ -116,6 +118,13 @@ def load(state: State, number: int, voter: AccountId) -> Ballot | None:
 def tally(state: State, number: int) -> Tally:
     """Return the sum of all ballots on a proposal."""
     return read(state, keys.tally(number), TALLY) or _EMPTY
+
+
+def ballots(state: State, number: int) -> Iterator[tuple[AccountId, Ballot]]:
+    """Yield all ballots on a proposal by voter. Walks all of them: for audits."""
+    for key, record in state.scan(keys.ballots(number)):
+        voter = codec.unpack_array(key)[2]
+        yield AccountId(ACCOUNT_ID.lift(voter)), BALLOT.decode_own(record)
 
 
 def place(draft: Draft, number: int, voter: AccountId, ballot: Ballot) -> Ballot | None:

@@ -13,17 +13,26 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_chat.params import BASIS_POINTS
-from abci_chat.state import ballots, contents, decisions, parameters, pools, proposals, upgrades
+from abci_chat.state import (
+    ballots,
+    cases,
+    contents,
+    decisions,
+    parameters,
+    pools,
+    proposals,
+    upgrades,
+)
 from abci_chat.state.ballots import Tally
 from abci_chat.state.contents import Chain
 from abci_chat.state.decisions import Decision
 from abci_chat.state.proposals import Kind, Proposal, Status
-from dchat.kernel import codec, due, holdings
+from dchat.kernel import accounts, codec, due, holdings
 from dchat.kernel.due import Due
-from dchat.kernel.errors import TxRejected
+from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.ids import Amount, Height
 from dchat.kernel.machine import BlockContext, Event
-from dchat.kernel.store import Draft
+from dchat.kernel.store import Draft, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,26 @@ def verdict(proposal: Proposal, summed: Tally) -> Status:
     if summed.yes * BASIS_POINTS <= terms.threshold_bp * for_or_against:
         return Status.REJECTED
     return Status.EXECUTED
+
+
+def check_invariant(state: State) -> None:
+    """Return if the pools hold deposits and bonds of all votes that are not decided. For audits.
+
+    Raises: InvariantBroken.
+    """
+    numbers = range(1, proposals.opening(state).count + 1)
+    votes = {number: proposals.load(state, number) for number in numbers}
+    votes = {number: each for number, each in votes.items() if each.status is Status.OPEN}
+    owed = (
+        sum([each.deposit for each in votes.values()]),
+        sum([ballots.tally(state, number).bonds for number in votes]),
+        sum([each.bond for number in votes for _, each in ballots.ballots(state, number)]),
+    )
+    deposits, bonds = (
+        accounts.load(state, pool).balance for pool in (pools.PROPOSAL_DEPOSITS, pools.BALLOT_BONDS)
+    )
+    if owed != (deposits, bonds, bonds):
+        raise InvariantBroken(f"votes owe {owed}, the pools hold {deposits} and {bonds}")
 
 
 def try_out(draft: Draft, proposal: Proposal, context: BlockContext) -> None:
@@ -140,6 +169,10 @@ def _spend(draft: Draft, number: int, content: bytes, context: BlockContext) -> 
     return _decide(draft, Kind.SPEND, number, content, context.height)
 
 
+def _overturn(draft: Draft, _: int, content: bytes, context: BlockContext) -> tuple[Event, ...]:
+    return cases.overturn(draft, contents.APPEAL.decode_own(content).case, context)
+
+
 def _decide(
     draft: Draft, kind: Kind, number: int, content: bytes, height: Height
 ) -> tuple[Event, ...]:
@@ -154,5 +187,6 @@ _RUNS: Final[Mapping[Kind, _Run]] = MappingProxyType(
         Kind.PARAMS: _set_params,
         Kind.UPGRADE: _plan_upgrade,
         Kind.SPEND: _spend,
+        Kind.APPEAL: _overturn,
     }
 )

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Final
 
 from abci_chat import keys, params
-from abci_chat.state import contents, execution, pools, proposals, weights
-from abci_chat.state.contents import Binary, Chain, Change, ParamsChange, Spend, UpgradePlan
+from abci_chat.state import cases, contents, execution, pools, proposals, weights
+from abci_chat.state.contents import Appeal, Binary, Chain, Change, ParamsChange, Spend, UpgradePlan
 from abci_chat.state.proposals import Kind, Proposal, Terms
 from dchat.kernel import codec, due, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
@@ -119,6 +119,16 @@ class ProposeSpend:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposeAppeal:
+    """Put to the vote that what a jury decided is reversed."""
+
+    title: str
+    text: str
+    deposit: Amount
+    case: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalOpened(Event):
     """Something is put to the vote."""
 
@@ -127,9 +137,10 @@ class ProposalOpened(Event):
     kind: Kind
     deposit: Amount
     ends_at: EpochMs
+    reveals_until: EpochMs
 
 
-AnyProposal = ProposeText | ProposeParams | ProposeUpgrade | ProposeSpend
+AnyProposal = ProposeText | ProposeParams | ProposeUpgrade | ProposeSpend | ProposeAppeal
 
 
 def check_text(tx: AnyProposal) -> None:
@@ -173,7 +184,7 @@ def _is_ascending(names: Sequence[str]) -> bool:
 
 def propose_text(draft: Draft, tx: ProposeText, ctx: TxContext) -> tuple[Event, ...]:
     """Open the vote. Raises: ProposalDepositTooLow, NobodyVotes, InsufficientFunds."""
-    return open_vote(draft, tx, Kind.TEXT, _NO_CONTENT, ctx)
+    return (open_vote(draft, tx, Kind.TEXT, _NO_CONTENT, ctx),)
 
 
 def propose_params(draft: Draft, tx: ProposeParams, ctx: TxContext) -> tuple[Event, ...]:
@@ -182,24 +193,34 @@ def propose_params(draft: Draft, tx: ProposeParams, ctx: TxContext) -> tuple[Eve
     Raises: as propose_text, UnknownParameter, ParameterOutOfBounds.
     """
     order = ParamsChange(tx.chain, tx.section, tx.changes)
-    return open_vote(draft, tx, Kind.PARAMS, contents.PARAMS.encode(order), ctx)
+    return (open_vote(draft, tx, Kind.PARAMS, contents.PARAMS.encode(order), ctx),)
 
 
 def propose_upgrade(draft: Draft, tx: ProposeUpgrade, ctx: TxContext) -> tuple[Event, ...]:
     """Open the vote. Raises: as propose_text, UpgradeTooSoon, UnknownUpgrade."""
     plan = UpgradePlan(tx.name, tx.chat_height, tx.currency_height, tx.binaries)
-    return open_vote(draft, tx, Kind.UPGRADE, contents.UPGRADE.encode(plan), ctx)
+    return (open_vote(draft, tx, Kind.UPGRADE, contents.UPGRADE.encode(plan), ctx),)
 
 
 def propose_spend(draft: Draft, tx: ProposeSpend, ctx: TxContext) -> tuple[Event, ...]:
     """Open the vote. Raises: as propose_text."""
     order = contents.SPEND.encode(Spend(tx.to, tx.amount))
-    return open_vote(draft, tx, Kind.SPEND, order, ctx)
+    return (open_vote(draft, tx, Kind.SPEND, order, ctx),)
+
+
+def propose_appeal(draft: Draft, tx: ProposeAppeal, ctx: TxContext) -> tuple[Event, ...]:
+    """Open the vote, and keep the case open until it is over.
+
+    Raises: as propose_text, UnknownCase, NotAppealable.
+    """
+    opened = open_vote(draft, tx, Kind.APPEAL, contents.APPEAL.encode(Appeal(tx.case)), ctx)
+    cases.appeal(draft, tx.case, opened.reveals_until, ctx.block_time_ms)
+    return (opened,)
 
 
 def open_vote(
     draft: Draft, tx: AnyProposal, kind: Kind, content: bytes, ctx: TxContext
-) -> tuple[Event, ...]:
+) -> ProposalOpened:
     """Take the deposit and open the vote under the rules in force; try first what it orders.
 
     Raises: ProposalDepositTooLow, NobodyVotes, InsufficientFunds, and as execution.try_out().
@@ -228,7 +249,7 @@ def open_vote(
     holdings.move(draft, ctx.sender, pools.PROPOSAL_DEPOSITS, rules.deposit)
     number = proposals.add(draft, record)
     due.put(draft, ends_at, keys.proposal(number))
-    return (ProposalOpened(number, ctx.sender, record.kind, rules.deposit, ends_at),)
+    return ProposalOpened(number, ctx.sender, kind, rules.deposit, ends_at, record.reveals_until)
 
 
 def _deposit(tx: AnyProposal) -> Amount:
@@ -301,4 +322,20 @@ SPEND: Final = Family(
     spends=_deposit,
 )
 
-FAMILIES: Final = (TEXT, PARAMS, UPGRADE, SPEND)
+APPEAL: Final = Family(
+    type=54,
+    name="propose_appeal",
+    shape=codec.Record(
+        ProposeAppeal,
+        title=proposals.TITLE,
+        text=proposals.TEXT,
+        deposit=codec.U64,
+        case=codec.U64,
+    ),
+    cost=Cost(250),
+    check=check_text,
+    apply=propose_appeal,
+    spends=_deposit,
+)
+
+FAMILIES: Final = (TEXT, PARAMS, UPGRADE, SPEND, APPEAL)
