@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from abci_chat import genesis, queries
-from abci_chat.hooks import anchors, draws, maturing, recoveries
+from abci_chat.hooks import anchors, draws, fees, maturing, recoveries
 from abci_chat.state import beacon
 from abci_chat.txs import (
     anchor,
@@ -77,6 +77,8 @@ MACHINE: Final = Machine(
         draws.hand_over,
         maturing.mature,
     ),
+    take_fees=fees.take,
+    least_fee=fees.least,
     end_block=(
         recoveries.take_over,
         anchors.take,
