@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from abci_chat.params import CHANNELS
@@ -189,7 +191,7 @@ def test_a_successor_waits() -> None:
     ],
 )
 def test_an_owner_who_does_something_is_not_away(
-    family: Family[object], order: type[OfferChannel]
+    family: Family[object], order: Callable[[Chat, bytes], object]
 ) -> None:
     chat, where = inherited()
     chat.pass_ms(SUCCESSION_MS - 1)
