@@ -11,13 +11,18 @@ from abci_chat.state.work import Proof
 from abci_chat.txs import handle, identity
 from abci_chat.txs.handle import CommitHandle
 from abci_chat.txs.identity import Deactivate, RegisterIdentity
-from dchat.kernel import codec
+from dchat.kernel import codec, signing
 from dchat.kernel.ids import Amount, Height, Nonce
 from dchat.kernel.store import Draft
 from tests.fakes.memory import CHAIN, MemoryState, Person, signed
+from tests.fakes.orders import RELAY
 
 EASY = Work(base_bits=4, step=2, cooling_blocks=10, anchor_blocks=5)
 """Rules that a test can meet at once."""
+
+
+PLAIN = RegisterIdentity("", b"", signing.public_key(b"i" * 32), (RELAY,), b"h" * 32)
+"""A registration without a handle."""
 
 
 def eased(state: MemoryState, rules: Work = EASY) -> MemoryState:

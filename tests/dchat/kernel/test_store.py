@@ -107,3 +107,12 @@ def test_a_record_is_read_as_it_was_put_and_encoded_ones_are_decoded() -> None:
 
     assert found == [there, put, None, None]
     assert found[1] is put
+
+
+def test_a_draft_tells_whether_anything_was_written() -> None:
+    draft, removing, above = (Draft(MemoryState({b"k": b"v"})) for _ in range(3))
+
+    removing.delete(b"k")
+    above.merge(removing)
+
+    assert [each.is_touched for each in (draft, removing, above)] == [False, True, True]
