@@ -90,9 +90,10 @@ _PART: Final = codec.Record(
     root=codec.Fixed(32),
 )
 _PROOF: Final = codec.Record(PostProof, part=_PART, offset=codec.U64, in_part=_PATH, in_batch=_PATH)
-SHOWN: Final = codec.ListOf(
-    codec.Record(Shown, first=codec.U64, commitment=codec.Fixed(32), proof=_PROOF), 1
+PROOF_OF_POST: Final = codec.Record(
+    Shown, first=codec.U64, commitment=codec.Fixed(32), proof=_PROOF
 )
+SHOWN: Final = codec.ListOf(PROOF_OF_POST, 1)
 """One for a post, none for anything else."""
 MARK: Final = codec.ListOf(codec.U64, MAX_MARKS)
 
