@@ -1,16 +1,11 @@
-"""The supply report: what was issued and burned, and who holds the rest, in lines that add up.
-
-It reads the supply's record and the pools' accounts and nothing else: a client that has each of
-these proved at one height makes the report itself, and believes nobody for a line of it.
-"""
+"""The supply report: what was issued and burned, and who holds the rest, in lines that add up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from abci_currency.state import pools
-from dchat.kernel import accounts, supply
-from dchat.kernel.errors import InvariantBroken
+from dchat.kernel import supply
 from dchat.kernel.ids import Amount
 from dchat.kernel.store import State
 
@@ -44,17 +39,13 @@ def of_state(state: State) -> Report:
 
     Raises: InvariantBroken where records contradict each other.
     """
-    record = supply.load(state)
-    held = {pool: accounts.load(state, pool).balance for pool in pools.NAMES}
-    total = record.issued - record.burned
-    liquid = total - sum(held.values())
-    if liquid < 0:
-        raise InvariantBroken(f"pools hold {sum(held.values())}, and the supply is {total}")
+    found = supply.report(state, pools.NAMES)
+    held = found.held
     return Report(
-        issued=record.issued,
-        burned=record.burned,
-        total=Amount(total),
-        liquid=Amount(liquid),
+        issued=found.issued,
+        burned=found.burned,
+        total=found.total,
+        liquid=found.liquid,
         staked=held[pools.STAKED],
         unbonding=held[pools.UNBONDING],
         vesting=held[pools.VESTING],

@@ -1,36 +1,43 @@
-"""`dchat query params` and `supply`: the numbers of the economy, and where every unit is."""
+"""`dchat query params` and `supply`: the numbers of a chain's rules, and where every unit is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, cast
 
 import typer
 
+from abci_chat import params as community
+from abci_chat.state import pools
 from abci_currency import params as economy
 from abci_currency.state import supply as report
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
-from dchat.cli.chains import Chain
+from dchat.cli.chains import Chain, ChainName
 from dchat.cli.cursor import Cursor
 from dchat.cli.foresee import foresee
 from dchat.cli.records import LeftOut
-from dchat.cli.show import Value, tokens
+from dchat.cli.show import tokens
 from dchat.kernel import accounts, params, supply
 from dchat.kernel.errors import InvariantBroken, OperatorError
 from dchat.kernel.params import Section
 from dchat.kernel.queries import Listing
+from dchat.kernel.store import State
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-SectionName = Literal["kernel", "staking", "slashing", "rewards", "relays"]
-SECTIONS: Final = MappingProxyType(
-    {
-        each.name: cast("Section[DataclassInstance]", each)
-        for each in (economy.STAKING, economy.SLASHING, economy.REWARDS, economy.RELAYS)
-    }
+T = TypeVar("T")
+
+Community = Literal["identities", "work", "channels", "governance", "moderation", "reputation"]
+SectionName = Literal["kernel", "staking", "slashing", "rewards", "relays", Community]
+SECTIONS: Final[Mapping[ChainName, Mapping[str, Section[Any]]]] = MappingProxyType(
+    {"chat": community.SECTIONS, "currency": economy.SECTIONS}
 )
+
+PRICES: Final = frozenset({"fee_per_1000_cost"})
+"""In base units on either chain."""
 
 
 class DoesNotAddUp(OperatorError):
@@ -52,29 +59,26 @@ def parameters(
     chain: Chain = "currency",
     section: Annotated[SectionName, typer.Option(help="Which of the parameters.")] = "kernel",
 ) -> None:
-    """Show a chain's parameters: prices and bounds, or a section of the economy's."""
+    """Show a chain's parameters: prices and bounds, or a section of its rules."""
 
     async def ask(source: Source) -> Fields:
         if section == "kernel":
             value = await source.value(params.KEY)
-            return _numbers(params.SHAPE.decode(value) if value else params.DEFAULT)
-        if chain == "chat":
-            raise NotThere(f"the chat chain has no parameters of {section}")
-        return _numbers(await foresee(source, SECTIONS[section].load))
+            return _numbers(params.SHAPE.decode(value) if value else params.DEFAULT, chain)
+        if section not in SECTIONS[chain]:
+            raise NotThere(f"the {chain} chain has no parameters of {section}")
+        return _numbers(await foresee(source, SECTIONS[chain][section].load), chain)
 
     answer(asked, chain, ask)
 
 
-def _numbers(values: DataclassInstance) -> Fields:
-    """Return the numbers of a section; amounts that are not a price in base units as tokens."""
-    return {
-        each.name: _number(each.name, str(each.type), cast("int", getattr(values, each.name)))
-        for each in fields(values)
-    }
-
-
-def _number(name: str, kind: str, value: int) -> Value:
-    return tokens(value) if kind == "Amount" and name != "fee_per_1000_cost" else value
+def _numbers(values: DataclassInstance, chain: ChainName) -> Fields:
+    """Return the numbers of a section; amounts of DCHAT that are not a price as tokens."""
+    found = {each.name: cast("int", getattr(values, each.name)) for each in fields(values)}
+    in_tokens = [each.name for each in fields(values) if str(each.type) == "Amount"]
+    if chain == "chat":
+        return found
+    return {**found, **{each: tokens(found[each]) for each in in_tokens if each not in PRICES}}
 
 
 @asking
@@ -89,26 +93,32 @@ def show_supply(
     """Show where every unit is: a report of proved records that add up, or none."""
 
     async def ask(source: Source) -> Fields:
-        shown = await (_report(source) if chain == "currency" else _credits(source))
+        shown = await (_tokens(source) if chain == "currency" else _credits(source))
         return {**shown, **(await _audit(source) if audit else {})}
 
     answer(asked, chain, ask)
 
 
-async def _report(source: Source) -> Fields:
+async def _tokens(source: Source) -> Fields:
     """Return the currency chain's report. Raises: NotThere, DoesNotAddUp."""
-    await _supply(source)
-    try:
-        found = await foresee(source, report.of_state)
-    except InvariantBroken as fault:
-        raise DoesNotAddUp(str(fault)) from None
+    found = await _adding_up(source, report.of_state)
     return {each.name: tokens(getattr(found, each.name)) for each in fields(found)}
 
 
 async def _credits(source: Source) -> Fields:
-    """Return what was issued and burned of the chat chain's credits. Raises: NotThere."""
-    found = await _supply(source)
-    return {"issued": found.issued, "burned": found.burned, "total": found.issued - found.burned}
+    """Return the chat chain's report. Raises: NotThere, DoesNotAddUp."""
+    found = await _adding_up(source, lambda state: supply.report(state, pools.NAMES))
+    held = {name: found.held[pool] for pool, name in pools.NAMES.items()}
+    whole = {each: getattr(found, each) for each in ("issued", "burned", "total", "liquid")}
+    return {**whole, **held}
+
+
+async def _adding_up(source: Source, rules: Callable[[State], T]) -> T:
+    await _supply(source)
+    try:
+        return await foresee(source, rules)
+    except InvariantBroken as fault:
+        raise DoesNotAddUp(str(fault)) from None
 
 
 async def _supply(source: Source) -> supply.Supply:

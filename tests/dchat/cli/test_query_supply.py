@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from abci_chat import params as community
+from abci_chat.state import pools as chat_pools
+from abci_currency import params as economy
 from abci_currency.params import STAKING, Staking
 from abci_currency.state import pools
+from dchat.cli.query_supply import SectionName
 from dchat.kernel import accounts
 from dchat.kernel.ids import Amount
 from dchat.kernel.store import Draft
@@ -122,8 +127,26 @@ def test_a_unit_that_was_never_issued_is_found_by_an_audit(tmp_path: Path, dchat
 def test_the_chat_chains_supply_counts_credits(town: Market) -> None:
     ran = town.query("supply", "--chain", "chat")
 
-    assert (ran.code, masked(ran.err)) == (0, f"checked: presence {HEADER}\n")
-    assert table(ran) == ["issued: 2000000", "burned: 0", "total: 2000000"]
+    assert (ran.code, masked(ran.err)) == (0, f"checked: presence and absence {HEADER}\n")
+    assert table(ran) == [
+        "issued: 2000000",
+        "burned: 0",
+        "total: 2000000",
+        "liquid: 2000000",
+        "channel_deposits: 0",
+        "proposal_deposits: 0",
+        "ballot_bonds: 0",
+        "report_bonds: 0",
+        "juror_bonds: 0",
+    ]
+
+
+def test_every_pool_of_the_chat_chain_is_a_line(town: Market) -> None:
+    told = said(town.query("supply", "--chain", "chat", "--json"))
+
+    assert set(told) - {"issued", "burned", "total", "liquid", "checked"} == set(
+        chat_pools.NAMES.values()
+    )
 
 
 def test_parameters_in_force_are_shown_by_section(town: Market) -> None:
@@ -165,6 +188,37 @@ def test_the_chat_chain_has_none_of_the_economys_sections(town: Market) -> None:
 
     assert (ran.code, ran.out) == (11, "")
     assert "dchat: error: the chat chain has no parameters of staking\n" in ran.err
+
+
+def test_the_currency_chain_has_none_of_the_chat_chains_sections(town: Market) -> None:
+    ran = town.query("params", "--section", "work")
+
+    assert (ran.code, ran.out) == (11, "")
+    assert "dchat: error: the currency chain has no parameters of work\n" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("kernel", "fee_per_1000_cost", 1000),
+        ("identities", "max_devices", 16),
+        ("work", "base_bits", 20),
+        ("channels", "deposit", 100_000),
+        ("governance", "quorum_bp", 3340),
+        ("moderation", "jury_size", 7),
+        ("reputation", "trusted_fee_bp", 8000),
+    ],
+)
+def test_every_section_of_the_chat_chain_has_its_numbers(
+    town: Market, section: str, name: str, value: int
+) -> None:
+    asked = ("params", "--section", section, "--chain", "chat", "--json")
+
+    assert said(town.query(*asked))[name] == value
+
+
+def test_every_section_can_be_asked_for() -> None:
+    assert set(get_args(SectionName)) == {"kernel", *economy.SECTIONS, *community.SECTIONS}
 
 
 def test_a_section_of_no_name_is_told(town: Market) -> None:
