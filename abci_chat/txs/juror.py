@@ -92,7 +92,7 @@ LEAVE: Final = Family(
     type=61,
     name="leave_jury",
     shape=codec.Record(LeaveJury),
-    cost=Cost(300),
+    cost=Cost(450),
     check=check_leave,
     apply=leave,
 )

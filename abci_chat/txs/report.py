@@ -93,7 +93,7 @@ REPORT: Final = Family(
         evidence=codec.Fixed(cases.EVIDENCE_BYTES),
         most_bond=codec.U64,
     ),
-    cost=Cost(300),
+    cost=Cost(2000),  # nine tenths of it for drawing, deciding and settling, which blocks do later
     check=check,
     apply=apply,
     spends=lambda tx: tx.most_bond,

@@ -43,7 +43,7 @@ VERDICT: Final = Family(
     type=63,
     name="give_verdict",
     shape=codec.Record(GiveVerdict, case=codec.U64, upholds=codec.Bool),
-    cost=Cost(100),
+    cost=Cost(150),
     check=check,
     apply=apply,
 )

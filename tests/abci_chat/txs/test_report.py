@@ -17,7 +17,7 @@ from abci_chat.state.targets import AlreadyMarked, Kind, Shown, Target, UnknownT
 from abci_chat.txs import report
 from abci_chat.txs.report import BondTooLow, OwnTarget, Report, Reported
 from dchat.kernel.errors import InsufficientFunds, MalformedBody, NonceMismatch
-from dchat.kernel.ids import Amount, EpochMs, Height
+from dchat.kernel.ids import Amount, Cost, EpochMs, Height
 from tests.fakes.court import (
     FEE,
     FUNDS,
@@ -199,11 +199,12 @@ fields = st.recursive(
     max_leaves=6,
 )
 COURT = Court().state
+MUCH = {"fee": Amount(9_000), "cost_limit": Cost(9_000)}
 
 
 @given(st.lists(fields, min_size=4, max_size=6))
 def test_arbitrary_fields_are_refused(odd: list[str]) -> None:
-    result = run(MACHINE, COURT, signed(BOB, (62, *odd)))
+    result = run(MACHINE, COURT, signed(BOB, (62, *odd), **MUCH))
 
     assert result.outcomes[0].code == MalformedBody.code
 
@@ -219,7 +220,7 @@ def test_arbitrary_targets_are_refused(
 ) -> None:
     form = replace(REPORT, target=Target(kind, name, number), shown=POST.shown if proved else ())
 
-    result = run(MACHINE, COURT, signed(BOB, report.REPORT.body(form)))
+    result = run(MACHINE, COURT, signed(BOB, report.REPORT.body(form), **MUCH))
 
     assert result.outcomes[0].code in {UnknownTarget.code, UnknownChannel.code}
 
