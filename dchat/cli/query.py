@@ -14,6 +14,7 @@ from abci_chat.state.identities import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
     listing,
+    query_posts,
     query_relays,
     query_rewards,
     query_slashing,
@@ -56,6 +57,8 @@ ECONOMY = (
     *(query_slashing, query_vesting, query_relays),
 )
 """The files with the currency chain's own queries."""
+SOCIETY = (query_posts,)
+"""The files with the chat chain's own queries."""
 
 Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dchat1….")]
 
@@ -79,8 +82,8 @@ def register(app: typer.Typer) -> None:
     group.command("status")(status)
     group.command("entries")(listing.entries)
     group.command("roots")(listing.roots)
-    for economy in ECONOMY:
-        economy.register(group)
+    for own in (*ECONOMY, *SOCIETY):
+        own.register(group)
     app.add_typer(group, name="query")
 
 

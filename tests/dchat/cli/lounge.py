@@ -1,0 +1,114 @@
+"""A chat chain behind real HTTP that takes transactions, for commands that send and look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from abci_chat.machine import MACHINE as CHAT
+from abci_chat.state import channels, epochs, identities, members
+from abci_chat.state.channels import Channel, JoinRule, Kind, Policy, Role
+from abci_chat.state.epochs import Epoch
+from abci_chat.state.identities import Identity
+from abci_chat.state.members import Member
+from abci_currency.machine import MACHINE as CURRENCY
+from dchat.kernel import genesis, params, signing
+from dchat.kernel.ids import Amount, EpochMs, Height
+from dchat.kernel.machine import GenesisContext
+from dchat.kernel.store import Draft
+from dchat.node import network
+from dchat.node.network import NetworkFile
+from tests.conftest import Ran
+from tests.dchat.cli.market import FUNDS, NAMES, PEOPLE, Clocked, MarketNode, Setting
+from tests.fakes.people import identity_of
+from tests.fakes.rpc_node import RpcNode, recent, serving
+
+PUBLIC, PRIVATE = b"\x0a" * 32, b"\x0b" * 32
+EPOCH = 3
+OPEN = Policy(Role.MEMBER, slow_mode_ms=0, retention_ms=0, join=JoinRule.OPEN)
+POSTING_KEY = "dave"
+"""Whose identity's key is the private channel's posting key."""
+
+
+@dataclass(frozen=True)
+class Lounge:
+    """The chat node, its network file, and everybody's identity file beside it."""
+
+    file: Path
+    node: MarketNode
+    dchat: Callable[..., Ran]
+
+    def run(self, name: str, *words: object) -> Ran:
+        """Run a command that sends something as somebody."""
+        return self.dchat(*words, "--identity", self.identity(name), "--network", self.file)
+
+    def query(self, *words: object) -> Ran:
+        """Run `dchat query`."""
+        return self.dchat("query", *words, "--network", self.file)
+
+    def identity(self, name: str) -> Path:
+        """Return somebody's identity file."""
+        return self.file.with_name(f"{name}.json")
+
+
+@contextmanager
+def lounge(folder: Path, dchat: Callable[..., Ran], *settings: Setting) -> Generator[Lounge]:
+    """Give a lounge where everybody but dave has credits, after two blocks on these settings."""
+
+    def begin(draft: Draft, context: GenesisContext, _data: bytes) -> None:
+        held = sorted(PEOPLE[name] for name in NAMES[:3])
+        allocations = tuple(genesis.Allocation(account, FUNDS) for account in held)
+        genesis.begin(draft, context.chain_id, genesis.Genesis(params.DEFAULT, allocations))
+        for setting in settings:
+            setting(draft)
+
+    node = MarketNode(replace(CHAT, genesis=begin), folder / "chat", recent())
+    node.consensus = Clocked(node)
+    node.block()
+    node.block()
+    for name in NAMES:
+        _write_identity(folder / f"{name}.json", name)
+    currency = RpcNode(CURRENCY, folder / "currency")
+    currency.block()
+    currency.block()
+    file = folder / "network.toml"
+    with serving(node) as url, serving(currency) as other:
+        entries = node.entry(url), currency.entry(other)
+        network.save(file, NetworkFile("test", (), *entries))
+        yield Lounge(file, node, dchat)
+
+
+def everybody_is_registered(draft: Draft) -> None:
+    """Everybody but dave has an identity without a handle."""
+    for name in NAMES[:3]:
+        whose = identity_of(name)
+        key = signing.public_key(whose.account_seed)
+        record = Identity("", key, key, ("/x",), bytes(32), Height(0))
+        identities.save(draft, whose.account_id, record)
+
+
+def has_channels(policy: Policy = OPEN) -> Setting:
+    """Alice owns a public and a private channel, bob and carol are members of the public one."""
+
+    def begin(draft: Draft) -> None:
+        owner, then = PEOPLE["alice"], EpochMs(0)
+        for channel_id, kind in ((PUBLIC, Kind.PUBLIC), (PRIVATE, Kind.PRIVATE)):
+            record = Channel(kind, owner, Amount(0), policy, channels.NO_GATE, then, then)
+            channels.save(draft, channel_id, record)
+        key = signing.public_key(identity_of(POSTING_KEY).account_seed)
+        epochs.save(draft, PUBLIC, Epoch(EPOCH))
+        epochs.save(draft, PRIVATE, Epoch(EPOCH, posting_key=key))
+        for name in ("bob", "carol"):
+            members.save(draft, PUBLIC, PEOPLE[name], Member(Role.MEMBER, then))
+
+    return begin
+
+
+def _write_identity(path: Path, name: str) -> None:
+    whose = identity_of(name)
+    sheet = {"version": 1, "kind": "node", "public_key": whose.public_key.hex()}
+    path.write_text(json.dumps({**sheet, "seed": whose.seed.hex()}))
+    path.chmod(0o600)
