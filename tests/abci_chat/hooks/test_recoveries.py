@@ -119,3 +119,14 @@ def test_an_identity_given_up_in_the_last_block_stays_as_it_is() -> None:
     chain.block()
 
     assert key_of(chain) == (ALICE.public_key, 0)
+
+
+def test_a_key_whose_timelock_runs_is_given_to_nobody() -> None:
+    chain = approved()
+    draft = chain.draft()
+    draft.put(keys.recovering(ALICE.id), FINISH_BYTES)
+    chain.keep(draft)
+
+    chain.block()
+
+    assert key_of(chain) == (ALICE.public_key, 0)
