@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TypeVar
 
 from abci_chat.machine import MACHINE
@@ -30,7 +31,18 @@ from dchat.kernel.family import Family, TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height, Nonce
 from dchat.kernel.machine import Block, BlockContext, Outcome
 from dchat.kernel.store import Draft
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, Person, give, opened, signed
+from tests.fakes.memory import (
+    ALICE,
+    BOB,
+    CAROL,
+    CHAIN,
+    START,
+    MemoryState,
+    Person,
+    give,
+    opened,
+    signed,
+)
 
 T = TypeVar("T")
 DAVE = Person(b"\x04" * 32)
@@ -99,15 +111,9 @@ class Chat:
     """A chat chain that makes a block for each transaction, at the time that `now` says."""
 
     def __init__(self) -> None:
-        self.state = opened(MACHINE, alice=FUNDS, bob=FUNDS, carol=FUNDS)
+        self.state = _beginning()
         self.now = EpochMs(START)
         self.height = Height(1)
-        draft = self.draft()
-        for who in (DAVE, STRANGER):
-            give(draft, who.id, FUNDS)
-        for who in PEOPLE:
-            identities.save(draft, who.id, known(who))
-        self.keep(draft)
 
     def send(self, who: Person, family: Family[T], fields: T) -> Outcome:
         """Carry out who's transaction in a block of its own."""
@@ -175,6 +181,17 @@ class Chat:
         """Return if every credit is where the records say."""
         supply.check_invariant(self.state)
         channels.check_deposits(self.state)
+
+
+@cache
+def _beginning() -> MemoryState:
+    state = opened(MACHINE, alice=FUNDS, bob=FUNDS, carol=FUNDS)
+    draft = Draft(state)
+    for who in (DAVE, STRANGER):
+        give(draft, who.id, FUNDS)
+    for who in PEOPLE:
+        identities.save(draft, who.id, known(who))
+    return state.after(draft.writes())
 
 
 def known(who: Person) -> Identity:
