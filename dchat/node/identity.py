@@ -13,6 +13,10 @@ Once the account's key was rotated, version 2 has three fields more:
 `account` is the id that child `account` opened, `account_key` the seed of the key that signs for it
 now: fresh, so that nobody finds it who has an older file. `public_key` is that key's. A sealed file
 has `account_key` behind the seed in its box, which is 32 bytes longer.
+
+What guardians give an account to has a seed of its own, so version 3 has one field more:
+    "seed_account": HEX32
+the id that child `account` of this seed would open; `account` is whose the identity is.
 Source: RFC 5869 (HKDF), RFC 9106 (Argon2).
 """
 
@@ -23,7 +27,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
@@ -42,6 +46,8 @@ Kind = Literal["node", "user", "burner"]
 VERSION: Final = 1
 ROTATED: Final = 2
 """The version of a file whose account has another key than its first."""
+RECOVERED: Final = 3
+"""The version of a file whose account was another seed's at first."""
 SEED_BYTES: Final = 32
 MAX_FILE_BYTES: Final = 4096
 MAX_PASSPHRASE_BYTES: Final = 1024
@@ -59,6 +65,7 @@ CHILD_TAG: Final = b"dchat/child/v1/"
 PLAIN_FIELDS: Final = frozenset({"version", "kind", "public_key", "seed"})
 SEALED_FIELDS: Final = frozenset({"version", "kind", "public_key", "sealed"})
 ROTATED_FIELDS: Final = frozenset({"account", "key_version"})
+RECOVERED_FIELDS: Final = ROTATED_FIELDS | {"seed_account"}
 BOX_FIELDS: Final = frozenset({"kdf", "ops", "mem", "salt", "box"})
 
 
@@ -108,10 +115,14 @@ class Identity:
     """How often the account's key was rotated."""
     account_key: bytes = field(default=b"", repr=False)
     """Seed of the key that signs since it was rotated."""
+    taken_over: AccountId | None = None
+    """The account, where guardians gave it to this seed."""
 
     @property
     def account_id(self) -> AccountId:
         """The account on both chains, named after its first key."""
+        if self.taken_over is not None:
+            return self.taken_over
         if not self.key_version:
             return accounts.account_id(self.public_key)
         return _first_account(self.seed)
@@ -147,6 +158,8 @@ class Sheet:
     seal: Seal | None
     account: AccountId
     key_version: int = 0
+    seed_account: AccountId | None = None
+    """What child `account` would open, where that is not the account."""
 
 
 def create(path: Path, kind: Kind, passphrase: bytes | None = None) -> Identity:
@@ -173,9 +186,29 @@ def renew(old: Identity, path: Path, passphrase: bytes | None = None) -> Identit
     if old.kind == "user" and not passphrase:
         raise PassphraseNeeded("a user identity is sealed with a passphrase")
     fresh = secrets.token_bytes(SEED_BYTES)
-    new = Identity(old.kind, signing.public_key(fresh), old.seed, old.key_version + 1, fresh)
+    new = replace(
+        old,
+        public_key=signing.public_key(fresh),
+        key_version=old.key_version + 1,
+        account_key=fresh,
+    )
     _write_new(path, _encode(_sheet(new, passphrase)))
     return new
+
+
+def take_over(
+    account: AccountId, key_version: int, path: Path, passphrase: bytes | None = None
+) -> Identity:
+    """Write to `path` a fresh identity for an account whose keys are lost, and return it.
+
+    It is good for nothing before guardians gave the account its key. A user identity where there is
+    a passphrase, else a node's. Raises: as `create`.
+    """
+    seed, fresh = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES)
+    kind: Kind = "user" if passphrase else "node"
+    made = Identity(kind, signing.public_key(fresh), seed, key_version, fresh, account)
+    _write_new(path, _encode(_sheet(made, passphrase)))
+    return made
 
 
 def load(path: Path, passphrase: bytes | None = None) -> Identity:
@@ -189,7 +222,7 @@ def load(path: Path, passphrase: bytes | None = None) -> Identity:
 def read(path: Path) -> Sheet:
     """The file's checked contents, sealed or not. Raises: IdentityUnsafe, IdentityMalformed."""
     try:
-        return _decode(_read_private(path, MAX_FILE_BYTES))
+        return _decode(read_private(path, MAX_FILE_BYTES))
     except (ValueError, RecursionError) as fault:
         raise IdentityMalformed(f"{path}: {fault}") from fault
 
@@ -202,10 +235,11 @@ def open_sheet(path: Path, sheet: Sheet, passphrase: bytes | None = None) -> Ide
             raise PassphraseNeeded(f"{path} is sealed with a passphrase")
         secret = _unseal(path, sheet.seal, passphrase)
     seed, account_key = secret[:SEED_BYTES], secret[SEED_BYTES:]
-    opened = Identity(sheet.kind, sheet.public_key, seed, sheet.key_version, account_key)
+    named = None if sheet.seed_account is None else sheet.account
+    opened = Identity(sheet.kind, sheet.public_key, seed, sheet.key_version, account_key, named)
     if signing.public_key(opened.account_seed) != sheet.public_key:
         raise IdentityMalformed(f"{path}: the seed and the public key do not belong together")
-    if _first_account(seed) != sheet.account:
+    if _first_account(seed) != (sheet.seed_account or sheet.account):
         raise IdentityMalformed(f"{path}: the seed and the account do not belong together")
     return opened
 
@@ -216,7 +250,7 @@ def read_passphrase(path: Path) -> bytes:
     Raises: IdentityUnsafe, IdentityMalformed (empty, or over 1024 bytes).
     """
     try:
-        passphrase = _read_private(path, MAX_PASSPHRASE_BYTES).removesuffix(b"\n")
+        passphrase = read_private(path, MAX_PASSPHRASE_BYTES).removesuffix(b"\n")
     except ValueError as fault:
         raise IdentityMalformed(f"{path}: {fault}") from fault
     if not passphrase:
@@ -234,6 +268,7 @@ def _sheet(identity: Identity, passphrase: bytes | None) -> Sheet:
         seal,
         identity.account_id,
         identity.key_version,
+        None if identity.taken_over is None else _first_account(identity.seed),
     )
 
 
@@ -267,12 +302,14 @@ def _stretch(passphrase: bytes, ops: int, mem: int, salt: bytes) -> bytes:
 
 def _encode(sheet: Sheet) -> bytes:
     fields: dict[str, object] = {
-        "version": ROTATED if sheet.key_version else VERSION,
+        "version": _version(sheet),
         "kind": sheet.kind,
         "public_key": sheet.public_key.hex(),
     }
     if sheet.key_version:
         fields |= {"account": sheet.account.hex(), "key_version": sheet.key_version}
+    if sheet.seed_account is not None:
+        fields["seed_account"] = sheet.seed_account.hex()
     if sheet.seal is not None:
         seal = sheet.seal
         shown = {"salt": seal.salt.hex(), "box": seal.box.hex()}
@@ -284,10 +321,17 @@ def _encode(sheet: Sheet) -> bytes:
     return json.dumps(fields, indent=2).encode() + b"\n"
 
 
+def _version(sheet: Sheet) -> int:
+    if sheet.seed_account is not None:
+        return RECOVERED
+    return ROTATED if sheet.key_version else VERSION
+
+
 def _decode(text: bytes) -> Sheet:
     fields = _object(json.loads(text.decode(), object_pairs_hook=_unique), "the file")
-    rotated = _integer(fields, "version", VERSION, ROTATED) == ROTATED
-    _same_names(fields, _names(rotated, "sealed" in fields), "the file")
+    version = _integer(fields, "version", VERSION, RECOVERED)
+    rotated = version != VERSION
+    _same_names(fields, _names(version, "sealed" in fields), "the file")
     kind = fields["kind"]
     if kind not in get_args(Kind):
         raise ValueError(f"kind is none of {', '.join(get_args(Kind))}")
@@ -296,15 +340,19 @@ def _decode(text: bytes) -> Sheet:
     if rotated:
         account = AccountId(_hex(fields, "account", accounts.ACCOUNT_ID_BYTES))
         key_version = _integer(fields, "key_version", 1, MAX_KEY_VERSION)
+    first = None
+    if version == RECOVERED:
+        first = AccountId(_hex(fields, "seed_account", accounts.ACCOUNT_ID_BYTES))
     secret, seal = _decode_secret(fields, rotated)
-    return Sheet(cast("Kind", kind), public_key, secret, seal, account, key_version)
+    return Sheet(cast("Kind", kind), public_key, secret, seal, account, key_version, first)
 
 
-def _names(rotated: bool, sealed: bool) -> frozenset[str]:  # noqa: FBT001 -- what a file says
+def _names(version: int, sealed: bool) -> frozenset[str]:  # noqa: FBT001 -- what a file says
     names = SEALED_FIELDS if sealed else PLAIN_FIELDS
-    if not rotated:
+    if version == VERSION:
         return names
-    return names | ROTATED_FIELDS | frozenset(() if sealed else ("account_key",))
+    more = ROTATED_FIELDS if version == ROTATED else RECOVERED_FIELDS
+    return names | more | frozenset(() if sealed else ("account_key",))
 
 
 def _decode_secret(
@@ -364,7 +412,7 @@ def _integer(fields: Mapping[str, object], name: str, low: int, high: int) -> in
     raise ValueError(f"{name} is not an integer from {low} to {high}")
 
 
-def _read_private(path: Path, limit: int) -> bytes:
+def read_private(path: Path, limit: int) -> bytes:
     """The bytes of a regular file that only its owner can read. Raises: ValueError if longer."""
     # O_NONBLOCK: a pipe in the file's place must not hang the node
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

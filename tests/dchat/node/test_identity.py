@@ -285,6 +285,40 @@ def test_a_renewed_user_identity_is_sealed_and_overwrites_nothing(tmp_path: Path
         identity.renew(old, tmp_path / "old.json", b"correct horse")
 
 
+@pytest.mark.parametrize("secret", [None, b"correct horse"])
+def test_an_identity_for_a_lost_account_has_a_seed_of_its_own(
+    tmp_path: Path, secret: bytes | None
+) -> None:
+    lost = identity.create(tmp_path / "old.json", "node")
+
+    made = identity.take_over(lost.account_id, 3, tmp_path / "new.json", secret)
+
+    assert identity.load(tmp_path / "new.json", secret) == made
+    assert (made.account_id, made.key_version) == (lost.account_id, 3)
+    assert len({made.seed, lost.seed, made.account_key}) == 3
+    assert identity.read(tmp_path / "new.json").account == lost.account_id
+
+
+def test_it_keeps_its_account_when_it_is_renewed(tmp_path: Path) -> None:
+    lost = identity.create(tmp_path / "old.json", "node")
+    made = identity.take_over(lost.account_id, 3, tmp_path / "new.json")
+
+    newest = identity.renew(made, tmp_path / "newest.json")
+
+    assert identity.load(tmp_path / "newest.json") == newest
+    assert (newest.account_id, newest.key_version) == (lost.account_id, 4)
+
+
+def test_its_damaged_seed_shows(tmp_path: Path) -> None:
+    lost = identity.create(tmp_path / "old.json", "node")
+    made = identity.take_over(lost.account_id, 3, tmp_path / "new.json")
+    text = (tmp_path / "new.json").read_text()
+    (tmp_path / "new.json").write_text(text.replace(made.seed.hex(), SEED.hex()))
+
+    with pytest.raises(IdentityMalformed, match="account do not belong"):
+        identity.load(tmp_path / "new.json")
+
+
 def test_a_rotated_key_does_not_show_in_a_repr() -> None:
     assert repr(FRESH) not in repr(Identity("node", PUBLIC_KEY, SEED, 1, FRESH))
 
