@@ -44,12 +44,13 @@ from dchat.kernel.machine import (
 from dchat.kernel.pool import Each, Pool
 from dchat.kernel.queries import QueryCode
 from dchat.kernel.store import Draft, State
-from dchat.node import queries
+from dchat.node import log, queries
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.proto import params_pb2, validator_pb2
 from dchat.node.queries import CODESPACE
 from dchat.node.storage import Staged, Storage
 
+logger: Final = log.get(__name__)
 APP_VERSION: Final = 1
 """Rises when a block would be judged differently; part of every header."""
 
@@ -261,6 +262,8 @@ class Node:
     def _contribution(self, proposer: bytes) -> tuple[bytes, ...]:
         duty = self._machine.duty
         data = duty.make(self._state, proposer, self._secret) if duty else b""
+        if not self._is_owed(proposer, data):
+            logger.error("contribution_missed", proposer=proposer.hex(), see="docs/randomness.md")
         return (contribution.build(data),) if data else ()
 
     def _is_owed(self, proposer: bytes, data: bytes) -> bool:

@@ -1,6 +1,7 @@
 """The process that serves one chain's application to CometBFT, whichever chain it is.
 
     python -m abci_currency --socket PATH --data-dir DIR [--backend leveldb]
+    python -m abci_chat --socket PATH --data-dir DIR [--beacon-secret FILE]
 
 Logs go to stderr. Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong command line, 1 for
 everything else, with a traceback if the fault is ours.
@@ -21,7 +22,7 @@ from typing import Final
 
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.machine import Machine
-from dchat.node import log
+from dchat.node import log, secret
 from dchat.node.abci import serve
 from dchat.node.app import Node
 from dchat.node.bell import Bell
@@ -50,6 +51,8 @@ class Options:
     log_level: str
     json_logs: bool
     stats: bool
+    beacon_secret: Path | None = None
+    """Where the secret of a chain whose proposers contribute is; its value is in no argv or log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,10 @@ def parse(machine: Machine, args: Sequence[str]) -> Options:
     parser.add_argument("--socket", type=Path, required=True, help="UNIX socket to serve on")
     parser.add_argument("--data-dir", type=Path, required=True, help="directory of the state")
     _add_database(parser)
+    if machine.duty is not None:
+        parser.add_argument(
+            "--beacon-secret", type=Path, help="file of 32 bytes that this validator draws with"
+        )
     parser.add_argument("--log-level", default="info", help="least level logged (%(default)s)")
     parser.add_argument("--json-logs", action="store_true", help="one JSON object a line")
     parser.add_argument("--stats", action="store_true", help="log time spent by request at the end")
@@ -93,6 +100,7 @@ def parse(machine: Machine, args: Sequence[str]) -> Options:
         log_level=chosen.log_level,
         json_logs=chosen.json_logs,
         stats=chosen.stats,
+        beacon_secret=getattr(chosen, "beacon_secret", None),
     )
 
 
@@ -151,6 +159,7 @@ def _serve(machine: Machine, options: Options, parts: Parts) -> None:
     logger = log.get(__name__).bind(chain=machine.name)
     totals = Totals()
     handlers = timed(parts.handlers, totals) if options.stats else parts.handlers
+    drawing = secret.read(options.beacon_secret) if options.beacon_secret else b""
     with (
         Bell() as stop,
         closing(_storage(options, parts)) as storage,
@@ -158,7 +167,7 @@ def _serve(machine: Machine, options: Options, parts: Parts) -> None:
         spare_collector()
         stop.on(signal.SIGTERM, signal.SIGINT)
         logger.info("application_started", **_state_of(storage))
-        app: Application = Node(machine, storage)
+        app: Application = Node(machine, storage, drawing)
         serve(options.socket, watched(app, totals) if options.stats else app, stop, handlers)
         for spent in totals.lines():
             logger.info("time_spent", **spent)

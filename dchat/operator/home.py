@@ -74,10 +74,14 @@ class OtherIdentity(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Ed25519 seeds of one chain: who the node is to its peers, and what it signs votes with."""
+    """Secrets of one chain: who the node is to its peers, what it signs votes and draws with."""
 
     node: bytes = field(repr=False)
+    """Ed25519 seed."""
     consensus: bytes = field(repr=False)
+    """Ed25519 seed."""
+    beacon: bytes = field(default=b"", repr=False)
+    """What the chain's application draws with; empty where the chain draws nothing."""
 
     @property
     def node_id(self) -> str:
@@ -120,8 +124,15 @@ def write(home: Path, node: Node, keys: Keys, genesis: bytes) -> None:
     _ensure_sign_state(home)
     replace_file(home / "config" / "node_key.json", _node_key(keys), 0o600)
     replace_file(home / "config" / "priv_validator_key.json", _validator_key(keys), 0o600)
+    if keys.beacon:
+        replace_file(beacon_secret(home), keys.beacon, 0o600)
     replace_file(home / "config" / "config.toml", as_toml(settings(node)).encode(), 0o600)
     replace_file(home / "config" / "genesis.json", genesis, 0o644)
+
+
+def beacon_secret(home: Path) -> Path:
+    """Return where the home keeps what the chain's application draws with."""
+    return home / "config" / "beacon_secret"
 
 
 def check_genesis(home: Path, genesis: bytes) -> None:

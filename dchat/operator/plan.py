@@ -15,7 +15,7 @@ from dchat.node.config import ValidatorConfig
 from dchat.node.files import read_bounded
 from dchat.node.identity import Identity
 from dchat.node.network import MAX_GENESIS_BYTES
-from dchat.operator import chains, terms
+from dchat.operator import beacon, chains, terms
 from dchat.operator.bonding import Bonding
 from dchat.operator.chains import Chain
 from dchat.operator.home import Keys, check_genesis, read_genesis
@@ -110,8 +110,9 @@ def _bonding(settings: ValidatorConfig, owner: Identity, currency: ChainPlan) ->
 
 
 def keys_of(owner: Identity, name: chains.Name) -> Keys:
-    """Return the node and consensus keys of one chain."""
-    return Keys(owner.child(f"cometbft-node/{name}"), owner.child(f"consensus/{name}"))
+    """Return what a validator signs with on one chain, and what it draws with."""
+    drawing = beacon.secret(owner) if name == "chat" else b""
+    return Keys(owner.child(f"cometbft-node/{name}"), owner.child(f"consensus/{name}"), drawing)
 
 
 def _plan_chain(

@@ -225,6 +225,7 @@ def _app(tree: Tree, each: ChainPlan, socket: Path) -> Child:
         command=(
             *command,
             *("--socket", str(socket), "--data-dir", str(each.state_dir)),
+            *drawing_flags(each),
             *database_flags(tree.plan.settings.database),
         ),
         log_path=tree.plan.data_dir / "logs" / f"{each.chain.name}-app.log",
@@ -233,6 +234,11 @@ def _app(tree: Tree, each: ChainPlan, socket: Path) -> Child:
         stop_deadline_s=STOP_S,
         env=claim.environment(tree.plan.data_dir, os.environ),
     )
+
+
+def drawing_flags(each: ChainPlan) -> tuple[str, ...]:
+    """Return what tells an application where its secret for draws is, if its chain has any."""
+    return ("--beacon-secret", str(home.beacon_secret(each.home))) if each.keys.beacon else ()
 
 
 def database_flags(database: Database) -> tuple[str, ...]:

@@ -189,6 +189,29 @@ def test_a_cache_of_nothing_is_status_2() -> None:
     assert ended.value.code == 2
 
 
+def test_only_a_chain_that_draws_takes_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["--socket", "s", "--data-dir", "d", "--beacon-secret", "f"]
+
+    assert parse(CHAT, args).beacon_secret == Path("f")
+    with pytest.raises(SystemExit):
+        parse(CURRENCY, args)
+
+    assert "--beacon-secret" in capsys.readouterr().err
+
+
+def test_a_secret_that_others_can_read_is_told_and_not_shown(home: Path, spawn: Spawn) -> None:
+    secret = home / "secret"
+    secret.write_bytes(b"very secret and 32 bytes long ok")
+    secret.chmod(0o644)
+
+    child = spawn("abci_chat", "--beacon-secret", str(secret))
+    _, errors = child.communicate(timeout=PATIENCE_S)
+
+    assert child.returncode == 4
+    assert b"others can read or write" in errors
+    assert b"very secret" not in errors
+
+
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_a_chain_is_served_from_every_backend(home: Path, spawn: Spawn, backend: str) -> None:
     child = spawn("abci_chat", "--backend", backend)

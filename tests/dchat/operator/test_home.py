@@ -83,6 +83,19 @@ def test_keys_are_in_cometbfts_form_and_owner_only(tmp_path: Path) -> None:
     assert KEYS.node_id == hashlib.sha256(signing.public_key(b"n" * 32)).hexdigest()[:40]
 
 
+def test_what_the_application_draws_with_is_owner_only(tmp_path: Path) -> None:
+    home.write(tmp_path, NODE, replace(KEYS, beacon=b"b" * 32), b"{}")
+
+    kept = home.beacon_secret(tmp_path)
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (b"b" * 32, 0o600)
+
+
+def test_a_chain_that_draws_nothing_has_no_secret_for_it(tmp_path: Path) -> None:
+    written(tmp_path)
+
+    assert not home.beacon_secret(tmp_path).exists()
+
+
 def test_keys_are_not_shown() -> None:
     assert "nnnn" not in repr(KEYS)
 

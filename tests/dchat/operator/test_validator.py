@@ -13,7 +13,7 @@ from dchat.node.address import Address, PeerAddress
 from dchat.node.clock import SystemClock
 from dchat.node.config import Consensus, Database, ValidatorConfig
 from dchat.node.process import parse
-from dchat.operator import pulse, validator
+from dchat.operator import beacon, home, pulse, validator
 from dchat.operator.bonding import Progress
 from dchat.operator.cometbft import Binary
 from dchat.operator.plan import ValidatorPlan, keys_of, plan
@@ -159,3 +159,22 @@ def test_the_database_settings_are_flags_that_the_application_knows() -> None:
     options = parse(CHAT, ["--socket", "s", "--data-dir", "d", *validator.database_flags(database)])
 
     assert (options.backend, options.tuning.max_open_files) == ("leveldb", 64)
+
+
+def test_the_chat_chains_application_is_told_where_its_secret_is(planned: ValidatorPlan) -> None:
+    currency, chat = planned.chains
+
+    flags = validator.drawing_flags(chat)
+    options = parse(CHAT, ["--socket", "s", "--data-dir", "d", *flags])
+
+    assert options.beacon_secret == home.beacon_secret(chat.home)
+    assert validator.drawing_flags(currency) == ()
+
+
+def test_a_validators_secret_for_draws_comes_from_its_identity(
+    planned: ValidatorPlan,
+) -> None:
+    owner = identity.load(planned.settings.validator.identity_file)
+
+    assert [each.keys.beacon for each in planned.chains] == [b"", beacon.secret(owner)]
+    assert beacon.secret(owner).hex() not in str(planned)
