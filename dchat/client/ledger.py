@@ -101,6 +101,7 @@ class Ledger:
     async def _work_once(
         self, family: Family[Fields], work_for: Callable[[Nonce], Awaitable[Fields]]
     ) -> Included:
+        await self.holding(self._identity.account_id)  # once a header proves what we did last
         nonce = await self._chain.next_nonce(self._identity.account_id)
         order = order_of(self._identity, family, await work_for(nonce))
         included = await self._chain.execute(replace(order, is_worked=True, nonce=nonce))

@@ -96,6 +96,14 @@ class FakeConsensus:
         self.make_block()
         self.make_block()
 
+    def alter(self, deed: Callable[[Draft], None]) -> None:
+        """Change the newest state behind the rules' back, before anybody reads it."""
+        draft = Draft(self.states[self.height])
+        deed(draft)
+        self.states[self.height] = self.states[self.height].after(draft.writes())
+        self._seal()
+        self.make_block()
+
     def make_block(self, *txs: bytes) -> None:
         self.is_unproved = False
         self.height += 1
