@@ -1,0 +1,140 @@
+"""`dchat query` of moderation: cases, what their juries say, and who may be drawn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from abci_chat import keys
+from abci_chat.state import cases, jury, pools, targets
+from abci_chat.state.cases import Case
+from abci_chat.state.jury import Juror
+from abci_chat.state.targets import Kind, Target
+from dchat.cli import records
+from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
+from dchat.cli.records import DEFAULT_LISTED, After, Limit, Paging, account_at, add_up
+from dchat.cli.show import moment
+from dchat.kernel import accounts, codec
+from dchat.kernel.ids import AccountId
+
+CASES: Final = records.Kind("cases", keys.CASES, cases.CASE)
+JURORS: Final = records.Kind("jurors", keys.JURORS, jury.JUROR)
+UNKNOWN: Final = "unknown"
+
+Number = Annotated[int, typer.Argument(metavar="CASE", min=1, help="The case's number.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to the group `query`."""
+    group.command("cases")(show_cases)
+    group.command("case")(show_case)
+    group.command("jurors")(show_jurors)
+
+
+@asking
+def show_cases(asked: Asked, *, after: After = "", limit: Limit = DEFAULT_LISTED) -> None:
+    """List reports: what they are about, how far they are, and what became of them."""
+
+    async def ask(source: Source) -> Fields:
+        found = await records.list_records(source, CASES, Paging(after, limit))
+        return found.shown(_case_row)
+
+    answer(asked, "chat", ask)
+
+
+def _case_row(key: bytes, case: Case) -> Fields:
+    return {
+        "case": codec.U64.lift(codec.unpack_array(key)[1]),
+        "target": target_text(case.target),
+        "reason": case.reason.name.lower(),
+        "phase": case.phase.name.lower(),
+        "ends_at": moment(case.ends_at),
+        "ruling": case.ruling.name.lower(),
+    }
+
+
+def target_text(target: Target) -> str:
+    """Return what a report is about, as people read it."""
+    match target.kind:
+        case Kind.ACCOUNT:
+            return f"account {accounts.show_account(AccountId(target.name))}"
+        case Kind.HANDLE:
+            return f"handle {target.name.decode('ascii', 'replace')}"
+        case Kind.CHANNEL:
+            return f"channel {target.name.hex()}"
+        case Kind.POST:
+            return f"post {target.sequence} in {target.name.hex()}"
+
+
+@asking
+def show_case(asked: Asked, number: Number) -> None:
+    """Show a report, its jury and their verdicts, and until when it can be appealed."""
+    answer(asked, "chat", lambda source: case_fields(source, number))
+
+
+async def case_fields(source: Source, number: int) -> Fields:
+    """Return all that the chain knows of a case. Raises: NotThere."""
+    record = await source.value(keys.case(number))
+    if record is None:
+        raise NotThere(f"there is no case {number}")
+    case = cases.CASE.decode(record)
+    return {
+        "case": number,
+        "target": target_text(case.target),
+        "reported": accounts.show_account(case.reported) if case.reported else UNKNOWN,
+        "reporter": accounts.show_account(case.reporter),
+        "reason": case.reason.name.lower(),
+        "evidence": case.evidence,
+        "bond": case.bond,
+        "opened_at": case.opened_at,
+        "phase": case.phase.name.lower(),
+        "ends_at": moment(case.ends_at),
+        "appeal_until": moment(case.appeal_until),
+        "ruling": case.ruling.name.lower(),
+        "overturned": case.overturned,
+        "uphold": case.uphold,
+        "dismiss": case.dismiss,
+        "marked_in": await _marks(source, case.target),
+        "jurors": [await _verdict(source, number, juror) for juror in case.jurors],
+    }
+
+
+async def _marks(source: Source, target: Target) -> list[int]:
+    found = await source.value(keys.mark(target.kind, target.name, target.sequence))
+    return list(targets.MARK.decode(found)) if found else []
+
+
+async def _verdict(source: Source, number: int, juror: AccountId) -> Fields:
+    found = await source.value(keys.verdict(number, juror))
+    said = {None: "none", True: "uphold", False: "dismiss"}
+    verdict = codec.Bool.decode(found) if found else None
+    return {"juror": accounts.show_account(juror), "verdict": said[verdict]}
+
+
+@asking
+def show_jurors(asked: Asked, *, after: After = "", limit: Limit = DEFAULT_LISTED) -> None:
+    """List jurors: what they bonded, and how many verdicts they owe."""
+
+    async def ask(source: Source) -> Fields:
+        found = await records.list_records(source, JURORS, Paging(after, limit))
+        await add_up(source, found, pools.JUROR_BONDS, lambda record: record.bond)
+        return found.shown(lambda key, record: {"juror": account_at(key, 1), **_juror(record)})
+
+    answer(asked, "chat", ask)
+
+
+async def juror_fields(source: Source, who: AccountId) -> Fields:
+    """Return what somebody bonded as a juror."""
+    record = await source.value(keys.juror(who))
+    if record is None:
+        return {"bond": 0}
+    return _juror(jury.JUROR.decode(record))
+
+
+def _juror(record: Juror) -> Fields:
+    return {
+        "bond": record.bond,
+        "verdicts_owed": record.cases,
+        "leaves_at": moment(record.leaves_at),
+    }
