@@ -18,12 +18,15 @@ from abci_chat.state.post_proofs import Part
 from abci_chat.state.targets import Shown
 from abci_chat.txs.post import SignedPart
 from dchat.kernel import accounts
+from dchat.kernel.accounts import BadAccount
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.headers import HASH_SIZE, merkle_root
 from dchat.kernel.ids import AccountId
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 PROOF_SUFFIX: Final = ".proof"
+MISTAKES: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, BadAccount)
+"""What reading a line of other JSON, or of none, may run into."""
 
 Leaves = tuple[bytes, ...]
 
@@ -70,7 +73,7 @@ def read_parts(path: Path) -> list[Signed]:
     """Return the parts in a file. Raises: BadPosts, OSError."""
     try:
         return [_parsed(json.loads(line)) for line in _lines(path)]
-    except (ValueError, LookupError, TypeError, OperatorError) as fault:
+    except MISTAKES as fault:
         raise BadPosts(f"{path} is no list of parts: {fault}") from None
 
 
@@ -83,7 +86,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _parsed(fields: object) -> Signed:
-    """Return the part of one line. Raises: ValueError, LookupError, TypeError, BadAccount."""
+    """Return the part of one line. Raises: MISTAKES."""
     named = cast("dict[str, str]", fields)
     leaves = tuple([bytes.fromhex(each) for each in named["commitments"]])
     part = SignedPart(
