@@ -112,9 +112,17 @@ def check(beginning: Beginning) -> None:
     kernel.check_holders((each.account for each in beginning.kernel.allocations), pools.NAMES)
     for name, section in params.SECTIONS.items():
         kernel.check_section(section, getattr(beginning.rules, name))
+    _check_together(beginning.rules)
     _check_voters(beginning.voters)
     _check_validators(beginning.validators)
     foreign.check(beginning.currency)
+
+
+def _check_together(rules: Rules) -> None:
+    kernel.hold(
+        lambda: params.check_together(rules.identities, rules.governance, rules.moderation),
+        kernel.AT_ODDS,
+    )
 
 
 def _check_voters(voters: tuple[Voter, ...]) -> None:

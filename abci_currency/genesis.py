@@ -29,7 +29,6 @@ from dchat.kernel import accounts, codec, signing, supply
 from dchat.kernel import genesis as kernel
 from dchat.kernel.accounts import ACCOUNT_ID, show_account
 from dchat.kernel.codec import CodecError
-from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from dchat.kernel.machine import GenesisContext, ValidatorPower
 from dchat.kernel.store import Draft
@@ -188,10 +187,9 @@ def check_rules(rules: Rules) -> None:
     kernel.check_section(params.SLASHING, rules.slashing)
     kernel.check_section(params.REWARDS, rules.rewards)
     kernel.check_section(params.RELAYS, rules.relays)
-    try:
-        params.check_together(rules.staking, rules.slashing, rules.rewards)
-    except TxRejected as fault:
-        raise CodecError(f"parameters do not fit together: {fault}") from None
+    kernel.hold(
+        lambda: params.check_together(rules.staking, rules.slashing, rules.rewards), kernel.AT_ODDS
+    )
 
 
 def _check_founders(founders: tuple[Founder, ...], rules: Staking) -> None:
@@ -212,7 +210,7 @@ def check_founder(founder: Founder, rules: Staking) -> None:
     name, terms = f"validator {show_account(founder.operator)}", founder.terms
     if len(founder.moniker.encode()) > stake.MAX_MONIKER_BYTES:
         raise CodecError(f"{name}: its moniker is over {stake.MAX_MONIKER_BYTES} bytes")
-    _check_moniker(founder.moniker, name)
+    kernel.hold(lambda: check_moniker(founder.moniker), f"{name}: its moniker")
     if not signing.is_strong(founder.consensus_key):
         raise CodecError(f"{name}: its consensus key is not a safe Ed25519 key")
     if not terms.rate_bp <= terms.max_rate_bp <= BASIS_POINTS:
@@ -229,13 +227,6 @@ def check_founder(founder: Founder, rules: Staking) -> None:
     least = max(rules.min_validator_stake, founder.min_self_delegation)
     if founder.stake < least:
         raise CodecError(f"{name}: stake of {founder.stake} is below the minimum of {least}")
-
-
-def _check_moniker(moniker: str, name: str) -> None:
-    try:
-        check_moniker(moniker)
-    except TxRejected as fault:
-        raise CodecError(f"{name}: its moniker is {fault}") from None
 
 
 def _check_bonds(beginning: Beginning) -> None:

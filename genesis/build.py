@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from abci_chat import genesis as chat_genesis
+from abci_chat import params as chat_params
 from abci_chat.genesis import Beginning as Chat
 from abci_chat.genesis import Voter
 from abci_chat.state.foreign import Bound, ForeignSection
@@ -40,6 +41,7 @@ from genesis.settings import (
 
 NS: Final = 1_000_000_000
 EVIDENCE_BYTES: Final = 1 << 20
+KERNEL: Final = "kernel"
 FILES: Final = {"chat": "genesis-chat.json", "currency": "genesis-currency.json"}
 
 
@@ -149,10 +151,13 @@ def currency_bounds() -> tuple[ForeignSection, ...]:
 
 
 def _votable() -> dict[str, Bounds]:
-    """Return the bounds by section: the age of evidence is CometBFT's as well, so no vote's."""
+    """Return the bounds by section; those of the kernel's are the chat chain's own.
+
+    The age of evidence is CometBFT's as well, so no vote's.
+    """
     found = {name: dict(each.bounds) for name, each in currency_params.SECTIONS.items()}
     del found[currency_params.SLASHING.name]["evidence_max_age_ms"]
-    return dict(found)
+    return {**found, KERNEL: chat_params.VOTED[KERNEL].bounds}
 
 
 def _kernel(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
@@ -22,6 +22,7 @@ MAX_ALLOCATIONS: Final = 2_000_000
 MAX_BYTES: Final = 256 * 1024 * 1024
 _CHAIN_KEY: Final = codec.pack(("chain",))
 _CHAIN_ID: Final = codec.Text(MAX_CHAIN_ID_BYTES)
+AT_ODDS: Final = "parameters do not fit together"
 
 T = TypeVar("T")
 
@@ -72,10 +73,15 @@ def check_ascending(names: Sequence[bytes], what: str, by: str = "account") -> N
 
 def check_section(section: params.Section[T], values: T) -> None:
     """Return if every parameter is within its bounds. Raises: CodecError."""
+    hold(lambda: section.check(values), section.name)
+
+
+def hold(rule: Callable[[], None], otherwise: str) -> None:
+    """Return if a rule that transactions know as well holds here. Raises: CodecError."""
     try:
-        section.check(values)
+        rule()
     except TxRejected as fault:
-        raise codec.CodecError(f"{section.name}: {fault}") from None
+        raise codec.CodecError(f"{otherwise}: {fault}") from None
 
 
 def check_holders(holders: Iterable[AccountId], pools: Container[AccountId]) -> None:

@@ -199,6 +199,10 @@ REFUSED = {
     "channels out of bounds": (ruled(channels=Channels(bumps_per_hour=0)), "channels: "),
     "governance out of bounds": (ruled(governance=Governance(threshold_bp=4999)), "governance: "),
     "moderation out of bounds": (ruled(moderation=Moderation(jury_size=0)), "moderation: "),
+    "sections at odds": (
+        ruled(governance=Governance(deposit=Amount(5), ballot_bond=Amount(6))),
+        "parameters do not fit together: ballot_bond",
+    ),
     "reputation out of bounds": (
         ruled(reputation=Reputation(trusted_fee_bp=10_001)),
         "reputation: ",

@@ -177,8 +177,8 @@ REFUSED = {
         "stake of 100000000 is below the minimum of 101000000",
     ),
     "promise of nothing": (founders(min_self_delegation=Amount(0)), "promises to keep nothing"),
-    "no moniker": (founders(moniker=""), "its moniker is empty"),
-    "moniker that moves the cursor": (founders(moniker="a\x1b[2J"), "its moniker is empty, or"),
+    "no moniker": (founders(moniker=""), "its moniker: empty"),
+    "moniker that moves the cursor": (founders(moniker="a\x1b[2J"), "its moniker: empty, or"),
     "commission over its maximum": (
         founders(terms=Terms(600, 500, 100)),
         "commission of 600 basis points, its maximum 500",

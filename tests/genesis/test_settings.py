@@ -104,7 +104,7 @@ REFUSALS = [
         "network.trusting_period: 1209600 s, but stake answers for 1209600 s only",
     ),
     (TOP + VALIDATOR.replace('"v"', f'"{"é" * 33}"') + ACCOUNT, "is over 64 bytes"),
-    (TOP + VALIDATOR.replace('"v"', '""') + ACCOUNT, "its moniker is empty"),
+    (TOP + VALIDATOR.replace('"v"', '""') + ACCOUNT, "its moniker: empty"),
     (TOP + 'evidence_max_age = "15d"\n' + VALIDATOR + ACCOUNT + STAKING, "do not fit together"),
     ("[", "genesis.toml"),
     ("a = " + "[" * 100_000, "recursion"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from abci_chat.params import VOTED
 from abci_chat.state import foreign
 from abci_chat.state.foreign import Bound, ForeignSection
 from abci_currency import params
@@ -31,3 +32,4 @@ def test_a_network_knows_all_bounds_of_its_currency_chain_but_one() -> None:
     assert foreign.bounds(draft, "rewards") == params.REWARDS.bounds
     assert foreign.bounds(draft, "relays") == params.RELAYS.bounds
     assert foreign.bounds(draft, "slashing") == slashing
+    assert foreign.bounds(draft, "kernel") == VOTED["kernel"].bounds
