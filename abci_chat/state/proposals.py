@@ -24,7 +24,7 @@ from dchat.kernel.store import Draft, State, read
 MAX_TITLE_BYTES: Final = 140
 MAX_TEXT_BYTES: Final = 4096
 MAX_CONTENT_BYTES: Final = 4096
-_FIRST: Final = Height(0)
+NEVER: Final = Height(0)
 
 TITLE: Final = codec.Text(MAX_TITLE_BYTES)
 TEXT: Final = codec.Text(MAX_TEXT_BYTES)
@@ -93,7 +93,7 @@ class Proposal:
     status: Status = Status.OPEN
     code: int = 0
     """The refusal of what FAILED."""
-    decided_at: Height = _FIRST
+    decided_at: Height = NEVER
     """The block that decided it; 0 while it is open."""
 
 
@@ -131,7 +131,7 @@ PROPOSAL: Final = codec.Record(
     decided_at=codec.U64,
 )
 OPENING: Final = codec.Record(Opening, count=codec.U64, last_at=codec.U64)
-_NONE: Final = Opening(0, _FIRST)
+_NONE: Final = Opening(0, NEVER)
 
 
 def load(state: State, number: int) -> Proposal:

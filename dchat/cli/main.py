@@ -59,6 +59,10 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
         "validator": Noun("dchat.cli.validator", "Run a node of both chains."),
         "query": Noun("dchat.cli.query", "Ask the chains, and check their answers by proof."),
         "tx": Noun("dchat.cli.tx", "Send transactions and wait for their blocks."),
+        "gov": Noun("dchat.cli.gov", "Put something to the vote, and vote."),
+        "moderation": Noun(
+            "dchat.cli.moderation", "Report what should not be there, and judge reports for a bond."
+        ),
         "genesis": Noun("dchat.cli.genesis", "Build and check genesis files."),
         "config": Noun("dchat.cli.config", "Look at settings."),
         "health": Noun("dchat.cli.health", "Ask a node for its health."),

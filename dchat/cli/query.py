@@ -14,8 +14,11 @@ from abci_chat.state.identities import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
     listing,
+    query_gov,
+    query_moderation,
     query_posts,
     query_relays,
+    query_reputation,
     query_rewards,
     query_slashing,
     query_staking,
@@ -57,7 +60,7 @@ ECONOMY = (
     *(query_slashing, query_vesting, query_relays),
 )
 """The files with the currency chain's own queries."""
-SOCIETY = (query_posts,)
+SOCIETY = (query_gov, query_moderation, query_posts, query_reputation)
 """The files with the chat chain's own queries."""
 
 Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dchat1….")]

@@ -57,7 +57,7 @@ class Kind(Generic[T]):
     name: str
     """In plural, for messages."""
     prefix: bytes
-    shape: codec.Record[T]
+    shape: codec.Shape[T]
 
 
 @dataclass(frozen=True, slots=True)
