@@ -34,6 +34,7 @@ CHAINS = (
     (CURRENCY, "staking.json"),
     (CURRENCY, "unjail.json"),
     (CHAT, "chat.json"),
+    (CHAT, "moderation.json"),
 )
 
 

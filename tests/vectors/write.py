@@ -28,7 +28,7 @@ from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.earners import earned
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
-from tests.vectors import bundles, identities, payments, postage, staking
+from tests.vectors import bundles, identities, moderation, payments, postage, staking
 
 HERE = Path(__file__).parent
 
@@ -104,6 +104,10 @@ def rotation_cases() -> list[Case]:
 
 def unjail_cases() -> list[Case]:
     return list(_cases_from(offences.jailed(), CURRENCY, offences.orders()))
+
+
+def moderation_cases() -> list[Case]:
+    return list(_cases_from(moderation.start(), CHAT, moderation.orders()))
 
 
 def staking_cases() -> list[Case]:
@@ -197,6 +201,7 @@ CASES = {
     "postage.json": postage_cases,
     "payments.json": payments_cases,
     "rotation.json": rotation_cases,
+    "moderation.json": moderation_cases,
 }
 
 
