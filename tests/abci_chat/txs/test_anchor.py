@@ -34,11 +34,10 @@ def test_an_anchor_fixes_a_conversation_at_a_time() -> None:
 
 def test_an_anchor_says_nothing_of_who_sent_it() -> None:
     room = Room()
-    before = set(room.state.entries)
 
     room.send(BOB, FAMILY, FORM)
 
-    assert set(room.state.entries) - before == {keys.anchor(NAME)}
+    assert [key for key in room.state.entries if NAME in key] == [keys.anchor(NAME)]
     assert BOB.id not in room.state.entries[keys.anchor(NAME)]
 
 

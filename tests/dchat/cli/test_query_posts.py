@@ -101,7 +101,7 @@ def test_a_kept_proof_says_whose_post_it_is(place: Lounge, tmp_path: Path) -> No
     assert (told["author"], told["counter"]) == (SHOWN["bob"], 10)
 
 
-@pytest.mark.parametrize(("number", "first"), [(14, 5), (13, 6), (4, 5), (705, 5)])
+@pytest.mark.parametrize(("number", "first"), [(14, 5), (13, 6), (12, 4), (4, 5), (705, 5)])
 def test_a_proof_of_another_post_is_refused(
     place: Lounge, tmp_path: Path, number: int, first: int
 ) -> None:
