@@ -19,6 +19,7 @@ CHANNELS: Final = codec.pack(("channel", b""))[:-2]
 PROPOSALS: Final = codec.pack(("proposal", 0))[:-1]
 CASES: Final = codec.pack(("case", 0))[:-1]
 VOTERS: Final = codec.pack(("weight", b""))[:-2]
+REPUTATIONS: Final = codec.pack(("reputation", b""))[:-2]
 BEACONS: Final = codec.pack(("beacon", b""))[:-2]
 TOTAL_WEIGHT: Final = codec.pack(("total_weight",))
 PROPOSAL_COUNT: Final = codec.pack(("proposal_count",))
