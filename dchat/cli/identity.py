@@ -1,4 +1,4 @@
-"""`dchat identity`: what an identity file holds, without showing a secret; a new key for it."""
+"""`dchat identity`: what an identity file holds, and what its owner does with the identity."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dchat.cli import identity_handles, identity_keys, identity_recovery
 from dchat.cli.rotate import rotate_key
 from dchat.cli.show import Json, show
 from dchat.kernel import accounts
@@ -15,10 +16,13 @@ from dchat.node import identity
 
 def register(app: typer.Typer) -> None:
     """Add the `identity` group to `app`."""
-    group = typer.Typer(help="Look into identity key files, and give an account another key.")
+    group = typer.Typer(help="Look into identity files; change an identity's key and handle.")
     group.callback()(_group)
     group.command()(verify)
     group.command()(rotate_key)
+    for families in (identity_keys, identity_recovery):
+        families.register(group)
+    identity_handles.register(group)
     app.add_typer(group, name="identity")
 
 
@@ -49,4 +53,4 @@ def verify(
 
 
 def _group() -> None:
-    """Look into identity key files, and give an account another key."""
+    """Look into identity files; change an identity's key and handle."""

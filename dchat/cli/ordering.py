@@ -23,7 +23,7 @@ from dchat.cli.unlock import PassphraseFile, unlock
 from dchat.kernel import accounts, tx
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.family import Family
-from dchat.kernel.ids import AccountId
+from dchat.kernel.ids import AccountId, Nonce
 from dchat.node.chain import INCLUSION_S, Asking, OpenChain, Order, Refused, order_of
 from dchat.node.identity import Identity
 from dchat.node.outcome import prove_outcome
@@ -99,6 +99,8 @@ class Plan(Generic[T]):
 
     body: T
     told: Told
+    worked_at: Nonce | None = None
+    """The nonce that work in the body is bound to, which stands for the fee then."""
 
 
 Make = Callable[[Source, Identity], Awaitable[Plan[T]]]
@@ -130,7 +132,10 @@ def plan_and_carry_out(
         source = Source(opened, await opened.reader.latest())
         plan = await make(source, sender)
         family.check(plan.body)
-        order = order_of(sender, family, plan.body)
+        nonce = plan.worked_at
+        order = replace(
+            order_of(sender, family, plan.body), nonce=nonce, is_worked=nonce is not None
+        )
         return await _carry_out(opened, order, plan.told)
 
     asking = Asking(named(sending.node))
