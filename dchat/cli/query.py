@@ -14,7 +14,10 @@ from abci_chat.state.identities import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
     listing,
+    query_beacon,
+    query_channels,
     query_gov,
+    query_keys,
     query_moderation,
     query_posts,
     query_relays,
@@ -60,7 +63,15 @@ ECONOMY = (
     *(query_slashing, query_vesting, query_relays),
 )
 """The files with the currency chain's own queries."""
-SOCIETY = (query_gov, query_moderation, query_posts, query_reputation)
+SOCIETY = (
+    query_beacon,
+    query_channels,
+    query_gov,
+    query_keys,
+    query_moderation,
+    query_posts,
+    query_reputation,
+)
 """The files with the chat chain's own queries."""
 
 Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dchat1….")]
