@@ -5,7 +5,7 @@
     ("jury_change", number)  [juror, weight, height]
 
 Bonds add up to the pool JUROR_BONDS. A juror weighs on the roll (`state/roll.py`) what it bonds, so
-that many small jurors of one person weigh no more than a large one.
+that many accounts of one person weigh no more than one with all their bonds.
 
 Whoever proposes the last block of a draw knows the seed before the others do. Were the roll open
 until then, it could try one change after the other until the jury suits it. So a change that comes

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -429,3 +430,4 @@ class Courts(RuleBasedStateMachine):
 
 
 TestCourts = Courts.TestCase
+TestCourts.settings = settings(max_examples=settings().max_examples // 2)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -351,3 +352,4 @@ class Jurors(RuleBasedStateMachine):
 
 
 TestJurors = Jurors.TestCase
+TestJurors.settings = settings(max_examples=settings().max_examples // 2)

@@ -6,7 +6,7 @@ from collections import Counter
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -17,7 +17,7 @@ from dchat.kernel.ids import AccountId, Amount
 from dchat.kernel.store import Draft
 from tests.fakes.memory import MemoryState
 
-DRAWS = 4_000
+DRAWS = 2_000
 MOST = 2**63
 
 
@@ -235,6 +235,7 @@ class Rolls(RuleBasedStateMachine):
 
 
 TestRolls = Rolls.TestCase
+TestRolls.settings = settings(max_examples=settings().max_examples // 4)
 
 
 @given(st.lists(st.integers(1, MOST // 64), min_size=1, max_size=40), st.binary(min_size=32))
