@@ -20,7 +20,7 @@ from dchat.kernel import accounts, codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
 from dchat.kernel.errors import InvariantBroken, TxRejected
 from dchat.kernel.family import TxContext
-from dchat.kernel.ids import AccountId, Amount, EpochMs
+from dchat.kernel.ids import AccountId, Amount, ChainId, EpochMs
 from dchat.kernel.store import Draft, State, read
 
 CHANNEL_ID_BYTES: Final = 32
@@ -168,9 +168,14 @@ CHANNEL: Final = codec.Record(
 )
 
 
+def id_of(chain_id: ChainId, creator: AccountId, nonce: int) -> bytes:
+    """Return the id of the channel that a transaction of that nonce creates."""
+    return sha256(_TAG + codec.pack((chain_id, creator, nonce))).digest()
+
+
 def new_id(ctx: TxContext) -> bytes:
     """Return the id of the channel that this transaction creates."""
-    return sha256(_TAG + codec.pack((ctx.chain_id, ctx.sender, ctx.nonce))).digest()
+    return id_of(ctx.chain_id, ctx.sender, ctx.nonce)
 
 
 def load(state: State, channel_id: bytes) -> Channel | None:

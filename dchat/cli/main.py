@@ -59,6 +59,9 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
         "validator": Noun("dchat.cli.validator", "Run a node of both chains."),
         "query": Noun("dchat.cli.query", "Ask the chains, and check their answers by proof."),
         "tx": Noun("dchat.cli.tx", "Send transactions and wait for their blocks."),
+        "channel": Noun(
+            "dchat.cli.channel", "Create channels, let people in and out, and post there."
+        ),
         "gov": Noun("dchat.cli.gov", "Put something to the vote, and vote."),
         "moderation": Noun(
             "dchat.cli.moderation", "Report what should not be there, and judge reports for a bond."

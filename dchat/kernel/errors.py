@@ -449,7 +449,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         ),
         261: Refusal(
             "MembersHidden",
-            "take hidden members in and out with dchat channel epoch and remove --seat",
+            "take hidden members in and out with dchat channel epoch and remove --roster",
         ),
         262: Refusal("NoSuchRequest", "have the account ask with dchat channel request"),
         263: Refusal("NotBanned", "nothing to do: the account may join as anybody"),

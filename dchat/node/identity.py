@@ -174,7 +174,7 @@ def create(path: Path, kind: Kind, passphrase: bytes | None = None) -> Identity:
         raise PassphraseNeeded("a node identity is opened unattended and takes no passphrase")
     seed = secrets.token_bytes(SEED_BYTES)
     made = Identity(kind, signing.public_key(_child(seed, "account")), seed)
-    _write_new(path, _encode(_sheet(made, passphrase)))
+    write_new(path, _encode(_sheet(made, passphrase)))
     return made
 
 
@@ -192,7 +192,7 @@ def renew(old: Identity, path: Path, passphrase: bytes | None = None) -> Identit
         key_version=old.key_version + 1,
         account_key=fresh,
     )
-    _write_new(path, _encode(_sheet(new, passphrase)))
+    write_new(path, _encode(_sheet(new, passphrase)))
     return new
 
 
@@ -207,7 +207,7 @@ def take_over(
     seed, fresh = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES)
     kind: Kind = "user" if passphrase else "node"
     made = Identity(kind, signing.public_key(fresh), seed, key_version, fresh, account)
-    _write_new(path, _encode(_sheet(made, passphrase)))
+    write_new(path, _encode(_sheet(made, passphrase)))
     return made
 
 
@@ -437,8 +437,11 @@ def _check_private(path: Path, status: os.stat_result) -> None:
         raise IdentityUnsafe(f"{path} belongs to another user (uid {status.st_uid})")
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    """`path` holds `content`, on disk, for its owner only; an older file there is left alone."""
+def write_new(path: Path, content: bytes) -> None:
+    """`path` holds `content`, on disk, for its owner only; an older file there is left alone.
+
+    Raises: IdentityExists, IdentityUnsafe, OSError.
+    """
     folder = path.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_folder(folder)
