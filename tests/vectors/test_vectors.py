@@ -34,7 +34,10 @@ CHAINS = (
     (CURRENCY, "staking.json"),
     (CURRENCY, "unjail.json"),
     (CHAT, "chat.json"),
+    (CHAT, "posts.json"),
     (CHAT, "moderation.json"),
+    (CHAT, "governance.json"),
+    (CHAT, "reputation.json"),
 )
 
 

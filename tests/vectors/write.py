@@ -28,7 +28,17 @@ from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.earners import earned
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
-from tests.vectors import bundles, identities, moderation, payments, postage, staking
+from tests.vectors import (
+    bundles,
+    governance,
+    identities,
+    moderation,
+    payments,
+    postage,
+    posts,
+    reputation,
+    staking,
+)
 
 HERE = Path(__file__).parent
 
@@ -94,6 +104,10 @@ def postage_cases() -> list[Case]:
     return list(_cases_from(postage.start(), CURRENCY, postage.orders()))
 
 
+def posts_cases() -> list[Case]:
+    return list(_cases_from(posts.start(), CHAT, posts.orders()))
+
+
 def payments_cases() -> list[Case]:
     return list(_cases_from(payments.start(), CURRENCY, payments.orders()))
 
@@ -106,8 +120,16 @@ def unjail_cases() -> list[Case]:
     return list(_cases_from(offences.jailed(), CURRENCY, offences.orders()))
 
 
+def governance_cases() -> list[Case]:
+    return list(_cases_from(governance.start(), CHAT, governance.orders()))
+
+
 def moderation_cases() -> list[Case]:
     return list(_cases_from(moderation.start(), CHAT, moderation.orders()))
+
+
+def reputation_cases() -> list[Case]:
+    return list(_cases_from(reputation.start(), CHAT, reputation.orders()))
 
 
 def staking_cases() -> list[Case]:
@@ -201,7 +223,10 @@ CASES = {
     "postage.json": postage_cases,
     "payments.json": payments_cases,
     "rotation.json": rotation_cases,
+    "posts.json": posts_cases,
     "moderation.json": moderation_cases,
+    "governance.json": governance_cases,
+    "reputation.json": reputation_cases,
 }
 
 
