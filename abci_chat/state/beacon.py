@@ -144,7 +144,8 @@ DRAW: Final = codec.Record(
     until=codec.U64,
     last=codec.U64,
 )
-_NO_DRAW: Final = Draw(0, Phase.IDLE, Height(0), 0, 0, EMPTY_HEAD, 0, 0, 0)
+NO_DRAW: Final = Draw(0, Phase.IDLE, Height(0), 0, 0, EMPTY_HEAD, 0, 0, 0)
+"""What there is before anybody has asked for a seed."""
 
 
 def load(state: State, address: bytes) -> Beacon | None:
@@ -154,7 +155,7 @@ def load(state: State, address: bytes) -> Beacon | None:
 
 def load_draw(state: State) -> Draw:
     """Return the draw, idle before the first one."""
-    return read(state, keys.DRAW, DRAW) or _NO_DRAW
+    return read(state, keys.DRAW, DRAW) or NO_DRAW
 
 
 def current(beacon: Beacon, window: int) -> Link:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from dchat.cli import tx_issuer, tx_payments, tx_relays, tx_rewards, tx_staking, tx_validator
+from dchat.cli import (
+    tx_beacon,
+    tx_issuer,
+    tx_payments,
+    tx_relays,
+    tx_rewards,
+    tx_staking,
+    tx_validator,
+)
 
-FAMILIES = (tx_payments, tx_staking, tx_validator, tx_rewards, tx_relays, tx_issuer)
+FAMILIES = (tx_payments, tx_staking, tx_validator, tx_rewards, tx_relays, tx_issuer, tx_beacon)
 
 
 def register(app: typer.Typer) -> None:
