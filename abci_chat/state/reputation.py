@@ -82,7 +82,7 @@ class Record:
         return tuple([Mark(Deed(deed), Height(since), held) for deed, since, held in _rows(self)])
 
 
-class _Flat(codec.Shape[Record]):
+class _Marks(codec.Shape[Record]):
     def lower(self, value: Record) -> codec.Raw:
         return _NUMBERS.lower(value.numbers)
 
@@ -101,7 +101,7 @@ class _Flat(codec.Shape[Record]):
 _DEED: Final = codec.Choice(Deed)
 _WIDTH: Final = 3
 _NUMBERS: Final = codec.ListOf(codec.U64, _WIDTH * MAX_MARKS * len(Deed))
-RECORD: Final[codec.Shape[Record]] = _Flat()
+RECORD: Final[codec.Shape[Record]] = _Marks()
 _NONE: Final = Record()
 
 

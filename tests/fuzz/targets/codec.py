@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from abci_chat.state import reputation
 from dchat.client.core import content
 from dchat.kernel import codec
 from dchat.kernel.codec import CodecError
@@ -63,6 +64,7 @@ def sample(shape: Any) -> Any:  # noqa: PLR0911 -- a table
 
 SPECIAL: Final[Mapping[str, Any]] = {
     "_Body": (1, b"body", "text", (2, True)),
+    "_Marks": reputation.Record((1, 2, 3)),
     "_KindShape": content.Undecryptable((b"1" * 32,), 3),
     "_Members": validator_set((Validator(b"k" * 32, 7),)),
 }
