@@ -19,6 +19,7 @@ from abci_chat.txs.post import CLASSES, Post, PostBatch
 from dchat.cli.asking import Fields, Source
 from dchat.cli.chains import Network, entry_of, with_chain
 from dchat.cli.foresee import block_time, foresee
+from dchat.cli.identity_keys import DEVICE
 from dchat.cli.ordering import After, Plan, Sending, Told, ordering, plan_and_carry_out
 from dchat.cli.post_files import Leaves, Signed, keep_proofs, line_of, read_leaves, read_parts
 from dchat.cli.query_posts import anchor_fields, parse_id, sequence_of, walk
@@ -67,7 +68,7 @@ def post(
     async def make(source: Source, sender: Identity) -> Plan[Post]:
         who = sender.account_id
         epoch, counter = await _standing(source, channel_id, who)
-        part = Part(who, signing.public_key(sender.account_seed), counter, 1, merkle_root((leaf,)))
+        part = Part(who, sender.public_key, counter, 1, merkle_root((leaf,)))
         after = _numbered(channel_id, [part], [(leaf,)], proofs)
         body = Post(channel_id, epoch, counter, leaf)
         return Plan(body, Told({"channel": channel_id}, after, "chat"))
@@ -84,18 +85,21 @@ def sign_posts(  # noqa: PLR0913 -- Typer: one parameter per option
     ],
     network: Network,
     author: Annotated[
-        str | None, typer.Option(help="Whose posts: dchat1…; the identity's own when absent.")
+        str | None,
+        typer.Option(help="Whose posts, dchat1…, where the identity is that of a device."),
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Sign your next posts for somebody else to send: prints a part, which reveals no more."""
     channel_id, leaves = parse_id(channel), read_leaves(commitments)
-    device = unlock(identity_file, passphrase_file)
-    who = device.account_id if author is None else accounts.parse_account(author)
+    opened = unlock(identity_file, passphrase_file)
+    mine = author is None
+    who = opened.account_id if mine else accounts.parse_account(author)
+    seed = opened.account_seed if mine else opened.child(DEVICE)
 
-    async def run(opened: OpenChain) -> Signed:
-        source = Source(opened, await opened.reader.latest())
-        return await _sign(source, channel_id, who, device, leaves)
+    async def run(chain: OpenChain) -> Signed:
+        source = Source(chain, await chain.reader.latest())
+        return await _sign(source, channel_id, who, seed, leaves)
 
     signed = with_chain(entry_of(network, "chat"), run, Asking(()))
     typer.echo(line_of(signed))
@@ -129,7 +133,9 @@ def post_batch(  # noqa: PLR0913 -- Typer: one parameter per option
         if leaves and key:
             batch.append(await _hide(source, channel_id, sender.account_id, key, leaves))
         elif leaves:
-            batch.append(await _sign(source, channel_id, sender.account_id, sender, leaves))
+            batch.append(
+                await _sign(source, channel_id, sender.account_id, sender.account_seed, leaves)
+            )
         epoch = (await foresee(source, lambda draft: epochs.load(draft, channel_id))).number
         kept = [each.part.part for each in batch]
         after = _numbered(channel_id, kept, [each.leaves for each in batch], proofs)
@@ -198,15 +204,13 @@ async def _standing(source: Source, channel_id: bytes, who: AccountId) -> tuple[
 
 
 async def _sign(
-    source: Source, channel_id: bytes, who: AccountId, device: Identity, leaves: Leaves
+    source: Source, channel_id: bytes, who: AccountId, seed: bytes, leaves: Leaves
 ) -> Signed:
-    """Return the next posts of an author, signed by a device of its own."""
+    """Return the next posts of an author, signed with the key that has this seed."""
     epoch, counter = await _standing(source, channel_id, who)
-    part = Part(
-        who, signing.public_key(device.account_seed), counter, len(leaves), merkle_root(leaves)
-    )
+    part = Part(who, signing.public_key(seed), counter, len(leaves), merkle_root(leaves))
     chain_id = source.chain.entry.chain_id
-    return Signed(families.sign(device.account_seed, chain_id, channel_id, epoch, part), leaves)
+    return Signed(families.sign(seed, chain_id, channel_id, epoch, part), leaves)
 
 
 async def _hide(

@@ -103,6 +103,16 @@ def test_a_proof_serves_the_number_of_parts_that_the_record_has() -> None:
         post_proofs.check(ROOT, 4, PROOF, IT)
 
 
+def test_a_post_is_not_shown_at_another_place_of_a_smaller_part() -> None:
+    """Its path alone would fit there as well."""
+    proof = post_proofs.prove(PARTS, 0, LEAVES[0], 2)
+    elsewhere = replace(proof, in_part=moved(proof.in_part, index=1, total=2))
+
+    assert post_proofs.check(ROOT, 3, proof, commitment(2)) == 2
+    with pytest.raises(NotProved):
+        post_proofs.check(ROOT, 3, elsewhere, commitment(2))
+
+
 def test_a_part_is_no_post() -> None:
     """What stands for a part in the batch is no commitment that could be shown in its place."""
     only = Part(NOBODY, NOBODY, 0, 1, merkle_root((IT,)))
