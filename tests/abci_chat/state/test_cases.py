@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from abci_chat import keys
 from abci_chat.params import MODERATION, REPUTATION
-from abci_chat.state import cases, jury, pools, roll
+from abci_chat.state import cases, identities, jury, pools, roll
 from abci_chat.state.cases import (
     CaseDecided,
     CaseOverturned,
@@ -24,9 +24,12 @@ from abci_chat.state.cases import (
     UnknownCase,
 )
 from abci_chat.state.jury import JurorCharged
+from abci_chat.txs import juror, report
+from abci_chat.txs.juror import JoinJury
 from dchat.kernel import accounts, due, supply
 from dchat.kernel.errors import InvariantBroken, TxRejected
-from dchat.kernel.ids import Amount, EpochMs
+from dchat.kernel.ids import Amount, Cost, EpochMs, Height
+from dchat.kernel.store import Draft
 from tests.fakes.court import (
     APPEAL_MS,
     BOND,
@@ -42,7 +45,9 @@ from tests.fakes.court import (
     reported,
     seated,
 )
-from tests.fakes.memory import ALICE, BOB, CAROL, START, Person
+from tests.fakes.draws import ANNA, BERT, CLEO, Lottery
+from tests.fakes.memory import ALICE, BOB, CAROL, FOUNDER, START, Person, give, signed
+from tests.fakes.posting import identity_of
 
 VERDICT_POINTS = REPUTATION.default.verdict_points
 REPORT_POINTS = REPUTATION.default.report_points
@@ -351,6 +356,49 @@ def test_a_pool_that_is_not_the_bonds_is_found() -> None:
 
     with pytest.raises(InvariantBroken):
         cases.check_invariant(court.state)
+
+
+def lottery() -> Lottery:
+    """Return a chain whose validators owe preimages, on which alice is a juror and carol known."""
+    chain = Lottery()
+    draft = Draft(chain.state)
+    jury.bond(draft, ALICE.id, BOND, Height(0))
+    give(draft, FOUNDER.id, FUNDS)
+    identities.save(draft, CAROL.id, identity_of(CAROL))
+    chain.state = chain.state.after(draft.writes())
+    return chain
+
+
+def reporting(nonce: int = 0) -> bytes:
+    """Return bob's report of carol."""
+    body = report.REPORT.body(REPORT)
+    return signed(BOB, body, nonce, fee=Amount(3000), cost_limit=Cost(3000))
+
+
+def test_the_jury_is_drawn_once_the_validators_have_added_to_its_draw() -> None:
+    chain = lottery()
+    opened = chain.block(ANNA, reporting())
+    assert opened.result.outcomes[0].code == 0
+
+    told = [each.events for each in chain.blocks(BERT, CLEO, ANNA, BERT, CLEO)]
+
+    drawn = [any(isinstance(each, JurorDrawn) for each in events) for events in told]
+    assert drawn == [False, False, False, True, False]
+    assert cases.load(chain.state, 1).jurors == (ALICE.id,)
+
+
+def test_who_joins_while_the_validators_add_to_a_draw_is_on_the_next_jury() -> None:
+    chain = lottery()
+    chain.block(ANNA, reporting())
+    chain.blocks(BERT, CLEO)
+    chain.block(ANNA, signed(FOUNDER, juror.JOIN.body(JoinJury(BOND))))
+    chain.block(BERT, reporting(1))
+
+    chain.blocks(CLEO, ANNA, BERT, CLEO)
+
+    juries = [set(cases.load(chain.state, number).jurors) for number in (1, 2)]
+    assert juries == [{ALICE.id}, {ALICE.id, FOUNDER.id}]
+    jury.check_invariant(chain.state)
 
 
 class Courts(RuleBasedStateMachine):
