@@ -266,10 +266,12 @@ class Client:
             except UnknownHandle:
                 return
             ours = await self._prekey_hash()
+            relays = tuple([str(address) for address in self._home])
+            if (entry.prekey_hash, entry.home_relays) != (ours, relays):
+                self._registrar.check_pays()
             if entry.prekey_hash != ours:
                 await self._chains.chat.submit(identities.UPDATE_PREKEYS, UpdatePrekeys(ours))
                 self._office.hub.tell(Noticed("this device's keys are on chain now"))
-            relays = tuple([str(address) for address in self._home])
             if entry.home_relays != relays:
                 await self._chains.chat.submit(identities.UPDATE_RELAYS, UpdateRelays(relays))
                 self._office.hub.tell(Noticed("our home relays are on chain now"))

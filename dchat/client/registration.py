@@ -32,7 +32,9 @@ WithWork = Callable[[Proof], Fields]
 class BurnerPays(OperatorError):
     """A burner was to spend what ties it to whoever funded it."""
 
-    hint = "use an identity that is no burner, or give the handle to the burner when it registers"
+    hint = (
+        "make a new burner, with the handle or relays that it is to have, or use another identity"
+    )
 
 
 class Registrar:
@@ -57,14 +59,22 @@ class Registrar:
             lambda proof: replace(form, work=proof),
         )
 
-    async def claim(self, name: str) -> None:
-        """Return once the identity, which had none, has the handle.
+    async def promise(self, name: str) -> bytes:
+        """Return the salt that reveals the name, which the identity is to claim with credits.
 
         Raises: BurnerPays, node.chain.Refused, OperatorError.
         """
+        self.check_pays()
+        return await self._commit(name)
+
+    def check_pays(self) -> None:
+        """Return if the identity may spend credits. Raises: BurnerPays."""
         if self._identity.kind == "burner":
-            raise BurnerPays("a burner takes a handle when it registers, or not at all")
-        salt = await self._commit(name)
+            raise BurnerPays("a burner's entry stays as it was registered: it spends no credits")
+
+    async def claim(self, name: str) -> None:
+        """Return once the identity, which had none, has the handle. Raises: as promise()."""
+        salt = await self.promise(name)
         await self._chat.submit(handle_txs.CLAIM, ClaimHandle(name, salt))
 
     async def _commit(self, name: str) -> bytes:

@@ -49,6 +49,15 @@ async def terms(ledger: Ledger) -> Terms:
     return Terms(ledger.chain_id, work.anchors(bucket, ledger.chain_id)[0], need)
 
 
+async def in_place_of_fee(ledger: Ledger, account: AccountId, body: bytes) -> tuple[Nonce, Proof]:
+    """Return the account's next nonce, and work for an order under it.
+
+    body: the order, encoded without work. Raises: as Ledger.read().
+    """
+    nonce = (await ledger.holding(account)).account.nonce
+    return nonce, await prove(await terms(ledger), account, nonce, body)
+
+
 async def prove(asked: Terms, account: AccountId, nonce: Nonce, body: bytes) -> Proof:
     """Return work for an order, encoded without any; it takes a second or more."""
     bound_to = work.statement(asked.chain_id, account, nonce, asked.anchor)

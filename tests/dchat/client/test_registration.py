@@ -14,6 +14,7 @@ from abci_chat.txs.identity import RegisterIdentity
 from dchat.client import registration
 from dchat.client.directory import UnknownHandle
 from dchat.client.engine import AlreadyKnownAs
+from dchat.client.events import Noticed
 from dchat.client.ledger import Ledger
 from dchat.client.registration import BurnerPays, Registrar
 from dchat.client.work import Terms
@@ -24,6 +25,7 @@ from tests.fakes import toil
 from tests.fakes.memory import MemoryState
 from tests.fakes.peers import in_trio
 from tests.fakes.people import identity_of
+from tests.fakes.talks import until
 from tests.fakes.town import FUNDS, RELAY, Town, TownStage, in_town, town
 
 ALICE = identity_of("alice")
@@ -221,3 +223,18 @@ def test_only_the_exact_name_finds_somebody(tmp_path: Path) -> None:
         assert handles.skeleton("a1ice") == handles.skeleton("alice")
 
     in_town(scene, tmp_path)
+
+
+def test_a_burner_whose_keys_are_others_now_says_so_and_pays_nothing(tmp_path: Path) -> None:
+    async def scene(where: Town) -> None:
+        await registrar(where, BURNER).register(form(BURNER))
+        where.chat.make_block()
+        async with where.client(BURNER) as client:
+            with client.events() as told:
+                event = await until(told, lambda each: isinstance(each, Noticed))
+
+        assert isinstance(event, Noticed)
+        assert "it spends no credits" in event.what
+        assert accounts.load(newest(where), BURNER.account_id).balance == FUNDS
+
+    in_easy_town(scene, tmp_path, BURNER)
