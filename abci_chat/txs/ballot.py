@@ -203,11 +203,12 @@ def _count_deed(draft: Draft, ctx: TxContext) -> None:
     reputation.add(draft, ctx.sender, Deed.BALLOT, points, ctx.height)
 
 
+# Prices are those of voters whose weight has changed as often as its past is kept.
 CAST: Final = Family(
     type=55,
     name="cast_ballot",
     shape=codec.Record(CastBallot, proposal=codec.U64, choice=ballots.CHOICE),
-    cost=Cost(150),
+    cost=Cost(300),
     check=check_choice,
     apply=cast,
 )
@@ -221,7 +222,7 @@ COMMIT: Final = Family(
         commitment=codec.Fixed(ballots.COMMITMENT_BYTES),
         bond=codec.U64,
     ),
-    cost=Cost(150),
+    cost=Cost(350),
     check=check_commit,
     apply=commit,
     spends=lambda tx: tx.bond,
@@ -236,7 +237,7 @@ REVEAL: Final = Family(
         choice=ballots.CHOICE,
         salt=codec.Fixed(ballots.SALT_BYTES),
     ),
-    cost=Cost(150),
+    cost=Cost(250),
     check=check_choice,
     apply=reveal,
 )

@@ -21,6 +21,7 @@ from dchat.kernel import codec, due, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected, ZeroAmount
 from dchat.kernel.family import Event, Family, TxContext
+from dchat.kernel.headers import MAX_HEIGHT
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs, Height
 from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
@@ -167,6 +168,8 @@ def check_upgrade(tx: ProposeUpgrade) -> None:
     platforms = [each.platform for each in tx.binaries]
     if not all(map(_PLATFORM.fullmatch, platforms)) or not _is_ascending(platforms):
         raise BadUpgradePlan("platforms are words, each once and in ascending order")
+    if max(tx.chat_height, tx.currency_height) > MAX_HEIGHT:
+        raise BadUpgradePlan(f"no chain has a block above {MAX_HEIGHT}")
     if len({tx.chat_height > 0, tx.currency_height > 0, bool(platforms)}) != 1:
         raise BadUpgradePlan("a plan has two heights and a binary, one that cancels has neither")
 
@@ -279,7 +282,7 @@ PARAMS: Final = Family(
         changes=contents.CHANGES,
     ),
     cost=Cost(250),
-    cost_per_entry=Cost(5),
+    cost_per_entry=Cost(15),
     check=check_params,
     apply=propose_params,
     spends=_deposit,
@@ -299,7 +302,7 @@ UPGRADE: Final = Family(
         binaries=contents.BINARIES,
     ),
     cost=Cost(200),
-    cost_per_entry=Cost(5),
+    cost_per_entry=Cost(10),
     check=check_upgrade,
     apply=propose_upgrade,
     spends=_deposit,
@@ -332,7 +335,7 @@ APPEAL: Final = Family(
         deposit=codec.U64,
         case=codec.U64,
     ),
-    cost=Cost(250),
+    cost=Cost(300),
     check=check_text,
     apply=propose_appeal,
     spends=_deposit,

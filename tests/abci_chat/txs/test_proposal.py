@@ -184,6 +184,8 @@ def test_every_kind_takes_the_deposit_and_does_nothing_yet(
         ),
         (proposal.UPGRADE, replace(PLAN, chat_height=Height(0)), BadUpgradePlan.code),
         (proposal.UPGRADE, replace(PLAN, currency_height=Height(0)), BadUpgradePlan.code),
+        (proposal.UPGRADE, replace(PLAN, chat_height=Height(2**63)), BadUpgradePlan.code),
+        (proposal.UPGRADE, replace(PLAN, currency_height=Height(2**63)), BadUpgradePlan.code),
         (proposal.UPGRADE, replace(CANCEL, binaries=PLAN.binaries), BadUpgradePlan.code),
         (proposal.UPGRADE, replace(PLAN, chat_height=Height(1000)), UpgradeTooSoon.code),
         (proposal.UPGRADE, CANCEL, UnknownUpgrade.code),
