@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from hashlib import sha256
+from math import comb
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import AccountId, Amount
 from dchat.kernel.store import Draft
 from tests.fakes.memory import MemoryState
+from tests.house.rooms import HOUSE
 
 DRAWS = 2_000
 MOST = 2**63
@@ -236,6 +239,45 @@ class Rolls(RuleBasedStateMachine):
 
 TestRolls = Rolls.TestCase
 TestRolls.settings = settings(max_examples=settings().max_examples // 4)
+
+
+def tail(seats: int, share: Fraction) -> Fraction:
+    """Return the odds of a majority of the seats, each taken with those odds by itself."""
+    odds = [
+        comb(seats, each) * share**each * (1 - share) ** (seats - each)
+        for each in range(seats // 2 + 1, seats + 1)
+    ]
+    return sum(odds, Fraction(0))
+
+
+@pytest.mark.parametrize(
+    ("seats", "shown"),
+    [
+        (7, ("0.27", "3.3", "17")),
+        (15, ("0.0034", "0.42", "8.4")),
+        (31, ("0.00000069", "0.0088", "2.5")),
+    ],
+)
+def test_the_docs_say_how_often_colluders_have_a_majority(
+    seats: int, shown: tuple[str, str, str]
+) -> None:
+    found = [tail(seats, Fraction(percent, 100)) * 100 for percent in (10, 20, 33)]
+
+    assert [f"{float(odds):.2g}" for odds in found] == [f"{float(each):.2g}" for each in shown]
+    row = " | ".join([str(seats), *[f"{each} %" for each in shown]])
+    assert f"| {row} |" in (HOUSE / "docs" / "moderation.md").read_text()
+
+
+def test_colluders_have_a_majority_no_more_often_than_the_bound_says() -> None:
+    """A fifth of all bonds, nobody more than a hundredth of them, two accounts barred."""
+    draft = rolled(*[5] * 100)
+    colluders, barred = {who(number) for number in range(20)}, (who(98), who(99))
+
+    juries = [roll.draw(draft, seed(at), 7, barred) for at in range(DRAWS)]
+
+    captured = sum(len(colluders & set(each)) > 3 for each in juries)
+    assert captured <= DRAWS * tail(7, Fraction(20, 100) / (1 - Fraction(8, 100)))
+    assert captured > DRAWS // 100
 
 
 @given(st.lists(st.integers(1, MOST // 64), min_size=1, max_size=40), st.binary(min_size=32))
