@@ -29,6 +29,7 @@ from tests.fakes import offences
 from tests.fakes.earners import earned
 from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, signed
 from tests.vectors import (
+    beacons,
     bundles,
     governance,
     identities,
@@ -36,6 +37,7 @@ from tests.vectors import (
     payments,
     postage,
     posts,
+    recovery,
     reputation,
     staking,
 )
@@ -140,8 +142,16 @@ def slashing_cases() -> list[Case]:
     return list(_block_cases(offences.started(), CURRENCY, offences.blocks()))
 
 
+def recovery_cases() -> list[Case]:
+    return list(_cases_from(recovery.start(), CHAT, recovery.orders()))
+
+
 def chat_cases() -> list[Case]:
     return list(_cases_from(identities.start(), CHAT, identities.orders()))
+
+
+def beacon_cases() -> list[Case]:
+    return list(_cases_from(beacons.start(), CHAT, beacons.orders()))
 
 
 def _chain_cases(rules: Machine, txs: list[bytes]) -> Iterator[Case]:
@@ -211,6 +221,8 @@ def _hex(entries: Mapping[bytes, bytes | None]) -> dict[str, str | None]:
 
 
 CASES = {
+    "beacon.json": beacon_cases,
+    "draws.json": beacons.draw_cases,
     "accounts.json": account_cases,
     "envelopes.json": envelope_cases,
     "bundles.json": bundles.cases,
@@ -224,6 +236,7 @@ CASES = {
     "payments.json": payments_cases,
     "rotation.json": rotation_cases,
     "posts.json": posts_cases,
+    "recovery.json": recovery_cases,
     "moderation.json": moderation_cases,
     "governance.json": governance_cases,
     "reputation.json": reputation_cases,
