@@ -12,7 +12,7 @@ import typer
 from abci_chat import keys, params
 from abci_chat.state import cases, targets
 from abci_chat.state.cases import Reason
-from abci_chat.state.targets import Kind, Shown, Target
+from abci_chat.state.targets import Shown, Target
 from abci_chat.txs import juror, verdict
 from abci_chat.txs import report as reports
 from abci_chat.txs.juror import JoinJury, LeaveJury
@@ -29,9 +29,8 @@ from dchat.cli.ordering import (
     ordering,
     plan_and_carry_out,
 )
-from dchat.cli.query_moderation import case_fields, juror_fields
-from dchat.kernel import accounts, codec
-from dchat.kernel.errors import OperatorError
+from dchat.cli.query_moderation import BadTarget, case_fields, juror_fields, named_target
+from dchat.kernel import codec
 from dchat.kernel.ids import AccountId, Amount
 from dchat.node.identity import Identity
 
@@ -50,13 +49,6 @@ class Why(StrEnum):
     IMPERSONATION = "impersonation"
     MALWARE = "malware"
     OTHER = "other"
-
-
-class BadTarget(OperatorError):
-    """The options do not name one thing to report."""
-
-    exit_code = 2
-    hint = "give one of --account, --handle, --channel; for a post --channel with --proof"
 
 
 def register(app: typer.Typer) -> None:
@@ -144,28 +136,12 @@ def report(  # noqa: PLR0913 -- Typer: one parameter per option
 def _target(
     named: tuple[str | None, str | None, str | None], proof: Path | None
 ) -> tuple[Target, tuple[Shown, ...]]:
-    """Return what the options name. Raises: BadTarget, BadAccount."""
-    match named:
-        case (str() as account, None, None) if proof is None:
-            return Target(Kind.ACCOUNT, accounts.parse_account(account)), ()
-        case (None, str() as handle, None) if proof is None:
-            return Target(Kind.HANDLE, handle.encode()), ()
-        case (None, None, str() as channel):
-            return _in_channel(channel, proof)
-        case _:
-            raise BadTarget("name one account, handle, channel or post")
-
-
-def _in_channel(channel: str, proof: Path | None) -> tuple[Target, tuple[Shown, ...]]:
-    try:
-        name = bytes.fromhex(channel)
-    except ValueError:
-        raise BadTarget(f"{channel!r} is no channel id") from None
+    """Return what the options name. Raises: BadTarget, BadAccount, OSError."""
     if proof is None:
-        return Target(Kind.CHANNEL, name), ()
+        return named_target(*named), ()
     shown = _read_proof(proof)
     path = shown.proof
-    return Target(Kind.POST, name, shown.first + path.offset + path.in_part.index), (shown,)
+    return named_target(*named, shown.first + path.offset + path.in_part.index), (shown,)
 
 
 def _read_proof(path: Path) -> Shown:

@@ -16,11 +16,20 @@ from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.records import DEFAULT_LISTED, After, Limit, Paging, account_at, add_up
 from dchat.cli.show import moment
 from dchat.kernel import accounts, codec
+from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import AccountId
 
 CASES: Final = records.Kind("cases", keys.CASES, cases.CASE)
 JURORS: Final = records.Kind("jurors", keys.JURORS, jury.JUROR)
 UNKNOWN: Final = "unknown"
+
+
+class BadTarget(OperatorError):
+    """The options do not name one thing that can be reported."""
+
+    exit_code = 2
+    hint = "give one of --account, --handle, --channel; for a post --channel and which one"
+
 
 Number = Annotated[int, typer.Argument(metavar="CASE", min=1, help="The case's number.")]
 
@@ -30,6 +39,7 @@ def register(group: typer.Typer) -> None:
     group.command("cases")(show_cases)
     group.command("case")(show_case)
     group.command("jurors")(show_jurors)
+    group.command("mark")(show_mark)
 
 
 @asking
@@ -98,6 +108,50 @@ async def case_fields(source: Source, number: int) -> Fields:
         "marked_in": await _marks(source, case.target),
         "jurors": [await _verdict(source, number, juror) for juror in case.jurors],
     }
+
+
+@asking
+def show_mark(
+    asked: Asked,
+    *,
+    account: Annotated[str | None, typer.Option(help="Whether this account is, dchat1….")] = None,
+    handle: Annotated[str | None, typer.Option(help="Whether this handle is.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Whether this channel is, or a post.")] = None,
+    post: Annotated[int, typer.Option(min=0, help="Number of the post in the channel.")] = 0,
+) -> None:
+    """Show whether reports of something were upheld, and in which cases; or that none was."""
+    target = named_target(account, handle, channel, post)
+
+    async def ask(source: Source) -> Fields:
+        found = await _marks(source, target)
+        if not found:
+            raise NotThere(f"no report of {target_text(target)} is upheld")
+        return {"target": target_text(target), "cases": found}
+
+    answer(asked, "chat", ask)
+
+
+def named_target(
+    account: str | None, handle: str | None, channel: str | None, post: int = 0
+) -> Target:
+    """Return what options name, a post where it has a number. Raises: BadTarget, BadAccount."""
+    match (account, handle, channel, post):
+        case (str(), None, None, 0):
+            return Target(Kind.ACCOUNT, accounts.parse_account(account))
+        case (None, str(), None, 0):
+            return Target(Kind.HANDLE, handle.encode())
+        case (None, None, str(), _):
+            kind = Kind.POST if post else Kind.CHANNEL
+            return Target(kind, _channel_id(channel), post)
+        case _:
+            raise BadTarget("name one account, handle, channel or post")
+
+
+def _channel_id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise BadTarget(f"{text!r} is no channel id") from None
 
 
 async def _marks(source: Source, target: Target) -> list[int]:

@@ -66,6 +66,14 @@ def report(place: Lounge, *target: object, why: str = "abuse") -> tuple[object, 
     return ("moderation", "report", *target, "--reason", why, *evidence)
 
 
+def proof_file(folder: Path) -> Path:
+    """A file with the proof of bob's post."""
+    proof = post_proofs.prove([PART], 0, [COMMITMENT], 0)
+    file = folder / "1.proof"
+    file.write_bytes(targets.PROOF_OF_POST.encode(Shown(1, COMMITMENT, proof)))
+    return file
+
+
 def test_a_juror_joins(place: Lounge) -> None:
     ran = place.run("carol", "moderation", "join", "--bond", BOND)
 
@@ -116,10 +124,7 @@ def test_a_channel_is_reported(place: Lounge) -> None:
 
 
 def test_a_post_is_reported_with_its_proof(place: Lounge, tmp_path: Path) -> None:
-    proof = post_proofs.prove([PART], 0, [COMMITMENT], 0)
-    file = tmp_path / "1.proof"
-    file.write_bytes(targets.PROOF_OF_POST.encode(Shown(1, COMMITMENT, proof)))
-    words = ("--channel", PUBLIC.hex(), "--proof", file)
+    words = ("--channel", PUBLIC.hex(), "--proof", proof_file(tmp_path))
 
     told = said(place.run("carol", *report(place, *words), "--json"))
 
@@ -132,7 +137,7 @@ def test_a_post_is_reported_with_its_proof(place: Lounge, tmp_path: Path) -> Non
         (),
         ("--account", SHOWN["alice"], "--handle", HANDLE),
         ("--channel", "xyz"),
-        ("--handle", HANDLE, "--proof", "evidence"),
+        ("--account", SHOWN["alice"], "--channel", PUBLIC.hex()),
     ],
 )
 def test_a_report_of_nothing_or_of_two_things_is_refused(
@@ -141,7 +146,15 @@ def test_a_report_of_nothing_or_of_two_things_is_refused(
     ran = place.run("carol", *report(place, *target))
 
     assert (ran.code, ran.out) == (2, "")
-    assert "--channel with --proof" in ran.err
+    assert "for a post --channel and which one" in ran.err
+
+
+def test_only_a_post_is_reported_with_a_proof(place: Lounge, tmp_path: Path) -> None:
+    file = proof_file(tmp_path)
+
+    ran = place.run("carol", *report(place, "--handle", HANDLE, "--proof", file))
+
+    assert (ran.code, "for a post --channel" in ran.err) == (2, True)
 
 
 def test_a_file_that_is_no_proof_is_refused(place: Lounge) -> None:

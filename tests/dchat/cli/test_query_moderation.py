@@ -91,6 +91,36 @@ def test_jurors_are_listed_and_add_up_to_their_pool(place: Lounge) -> None:
     assert "so none was left out" in ran.err
 
 
+def test_a_mark_names_the_cases_in_which_reports_were_upheld(judged: Lounge) -> None:
+    told = said(judged.query("mark", "--account", SHOWN["carol"], "--json"))
+
+    assert (told["cases"], told["checked"]["proof"]) == ([1], "presence")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ("--account", SHOWN["bob"]),
+        ("--handle", "bob"),
+        ("--channel", "00" * 32),
+        ("--channel", "00" * 32, "--post", "7"),
+    ],
+)
+def test_that_nothing_was_upheld_is_proved(judged: Lounge, target: tuple[str, ...]) -> None:
+    ran = judged.query("mark", *target)
+
+    assert (ran.code, "absence" in ran.err) == (11, True)
+
+
+@pytest.mark.parametrize(
+    "target", [(), ("--handle", "bob", "--post", "1"), ("--post", "1"), ("--channel", "x")]
+)
+def test_a_mark_of_nothing_in_particular_is_refused(
+    judged: Lounge, target: tuple[str, ...]
+) -> None:
+    assert judged.query("mark", *target).code == 2
+
+
 @pytest.mark.parametrize(
     ("target", "shown"),
     [
