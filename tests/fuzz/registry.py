@@ -12,6 +12,7 @@ PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "codec": ("codec", "TARGET"),
     "envelope": ("envelope", "TARGET"),
     "bundle": ("bundle", "TARGET"),
+    "contribution": ("contribution", "TARGET"),
     "proof": ("proof", "TARGET"),
     "header": ("header", "TARGET"),
     "frame": ("frame", "TARGET"),
