@@ -15,7 +15,7 @@ from abci_chat.txs import anchor as anchors
 from abci_chat.txs import expire as expiry
 from abci_chat.txs import post as families
 from abci_chat.txs.expire import ExpirePosts
-from abci_chat.txs.post import CLASSES, Post, PostBatch
+from abci_chat.txs.post import CLASSES, Post, PostBatch, SignedPart
 from dchat.cli.asking import Fields, Source
 from dchat.cli.chains import Network, entry_of, with_chain
 from dchat.cli.foresee import block_time, foresee
@@ -25,9 +25,11 @@ from dchat.cli.post_files import Leaves, Signed, keep_proofs, line_of, read_leav
 from dchat.cli.query_posts import anchor_fields, parse_id, sequence_of, walk
 from dchat.cli.unlock import PassphraseFile, unlock
 from dchat.kernel import accounts, signing
-from dchat.kernel.errors import OperatorError
+from dchat.kernel.errors import OperatorError, TxRejected
+from dchat.kernel.family import TxContext
 from dchat.kernel.headers import merkle_root
 from dchat.kernel.ids import AccountId, Height
+from dchat.kernel.machine import describe
 from dchat.kernel.store import Draft
 from dchat.node.chain import Asking, OpenChain
 from dchat.node.identity import Identity
@@ -43,6 +45,14 @@ class NothingExpired(OperatorError):
     """No post of the channel is old enough to go."""
 
     hint = "see dchat query posts, and how long the channel keeps them"
+
+
+class PartRefused(OperatorError):
+    """The chain would refuse the whole batch for one of its parts; nothing was sent."""
+
+    def __init__(self, number: int, refusal: TxRejected) -> None:
+        message = f"part {number} would be refused, {describe(refusal)} ({refusal.code})"
+        super().__init__(message, "leave it out; nothing was sent, and no fee was paid")
 
 
 def register(group: typer.Typer) -> None:
@@ -137,6 +147,7 @@ def post_batch(  # noqa: PLR0913 -- Typer: one parameter per option
                 await _sign(source, channel_id, sender.account_id, sender.account_seed, leaves)
             )
         epoch = (await foresee(source, lambda draft: epochs.load(draft, channel_id))).number
+        await _try_out(source, channel_id, epoch, sender, [each.part for each in given])
         kept = [each.part.part for each in batch]
         after = _numbered(channel_id, kept, [each.leaves for each in batch], proofs)
         body = PostBatch(channel_id, epoch, tuple([each.part for each in batch]))
@@ -211,6 +222,28 @@ async def _sign(
     part = Part(who, signing.public_key(seed), counter, len(leaves), merkle_root(leaves))
     chain_id = source.chain.entry.chain_id
     return Signed(families.sign(seed, chain_id, channel_id, epoch, part), leaves)
+
+
+async def _try_out(
+    source: Source,
+    channel_id: bytes,
+    epoch: int,
+    sender: Identity,
+    parts: Sequence[SignedPart],
+) -> None:
+    """Return if the chain would take these parts of others now. Raises: PartRefused."""
+    chain_id, now = source.chain.entry.chain_id, await block_time(source)
+    who, height = sender.account_id, Height(source.at + 1)
+    ctx = TxContext(chain_id, who, sender.public_key, height, now)
+
+    def rules(draft: Draft) -> None:
+        for number, part in enumerate(parts, 1):
+            try:
+                families.BATCH.apply(draft, PostBatch(channel_id, epoch, (part,)), ctx)
+            except TxRejected as refusal:
+                raise PartRefused(number, refusal) from None
+
+    await foresee(source, rules)
 
 
 async def _hide(

@@ -181,12 +181,15 @@ def test_nothing_is_sent_where_nothing_expired(forgetful: Lounge) -> None:
     assert (ran.code, "old enough" in ran.err) == (1, True)
 
 
-def test_a_part_that_was_taken_is_refused_with_its_numbers(place: Lounge, tmp_path: Path) -> None:
+def test_a_part_that_would_be_refused_is_named_before_anything_is_sent(
+    place: Lounge, tmp_path: Path
+) -> None:
     parts = tmp_path / "parts.jsonl"
-    parts.write_text(signed(place, "bob", 2))
-    words = ("channel", "post-batch", *IN_PUBLIC, "--parts", parts)
-    place.run("carol", *words)
+    parts.write_text(signed(place, "alice", 1) + signed(place, "bob", 2))
+    place.run("bob", *post())
+    before = place.query("account", SHOWN["carol"], "--chain", "chat").out
 
-    ran = place.run("carol", *words)
+    ran = place.run("carol", "channel", "post-batch", *IN_PUBLIC, "--parts", parts)
 
-    assert (ran.code, "CounterMismatch (288)" in ran.err) == (13, True)
+    assert (ran.code, "part 2 would be refused, CounterMismatch" in ran.err) == (1, True)
+    assert place.query("account", SHOWN["carol"], "--chain", "chat").out == before
