@@ -196,8 +196,9 @@ def let_back(draft: Draft, channel_id: bytes, who: AccountId) -> None:
 
 def settle(draft: Draft, channel_id: bytes, who: AccountId) -> None:
     """Forget somebody's invitation and wish to join."""
-    draft.delete(keys.invite(channel_id, who))
-    draft.delete(keys.join_request(channel_id, who))
+    for key in (keys.invite(channel_id, who), keys.join_request(channel_id, who)):
+        if draft.get(key) is not None:
+            draft.delete(key)
 
 
 def take_in(draft: Draft, channel_id: bytes, who: AccountId, now: EpochMs) -> None:

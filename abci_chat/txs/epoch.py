@@ -186,7 +186,7 @@ COMMIT: Final = Family(
         group_commit=codec.Fixed(epochs.HASH_BYTES),
         proof=hidden.MAYBE_PROOF,
     ),
-    cost=Cost(150),
+    cost=Cost(170),
     check=check_commit,
     apply=commit,
 )
@@ -202,7 +202,7 @@ REMOVE_LEAF: Final = Family(
         reserve=codec.Bool,
         proof=hidden.MAYBE_PROOF,
     ),
-    cost=Cost(150),
+    cost=Cost(180),
     check=check_leaf,
     apply=remove_leaf,
 )

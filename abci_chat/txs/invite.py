@@ -133,7 +133,7 @@ INVITE: Final = Family(
     type=25,
     name="invite_member",
     shape=codec.Record(InviteMember, channel=channels.CHANNEL_ID, member=ACCOUNT_ID),
-    cost=Cost(100),
+    cost=Cost(120),
     check=check_any,
     apply=invite,
 )
@@ -153,7 +153,7 @@ ANSWER: Final = Family(
     shape=codec.Record(
         AnswerRequest, channel=channels.CHANNEL_ID, member=ACCOUNT_ID, accept=codec.Bool
     ),
-    cost=Cost(120),
+    cost=Cost(160),
     check=check_any,
     apply=answer,
 )

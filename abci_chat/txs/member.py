@@ -330,7 +330,7 @@ LEAVE: Final = Family(
     type=24,
     name="leave_channel",
     shape=codec.Record(LeaveChannel, channel=channels.CHANNEL_ID, proof=hidden.MAYBE_PROOF),
-    cost=Cost(150),
+    cost=Cost(160),
     check=check_any,
     apply=leave,
 )
@@ -339,7 +339,7 @@ BAN: Final = Family(
     type=28,
     name="ban_member",
     shape=codec.Record(BanMember, **_MEMBER_OF, until=codec.U64),
-    cost=Cost(200),
+    cost=Cost(220),
     check=check_any,
     apply=ban,
 )
@@ -348,7 +348,7 @@ UNBAN: Final = Family(
     type=29,
     name="unban_member",
     shape=codec.Record(UnbanMember, **_MEMBER_OF),
-    cost=Cost(80),
+    cost=Cost(110),
     check=check_any,
     apply=unban,
 )
@@ -357,7 +357,7 @@ REMOVE: Final = Family(
     type=30,
     name="remove_member",
     shape=codec.Record(RemoveMember, **_MEMBER_OF),
-    cost=Cost(150),
+    cost=Cost(180),
     check=check_any,
     apply=remove,
 )
@@ -366,7 +366,7 @@ SET_ROLE: Final = Family(
     type=31,
     name="set_role",
     shape=codec.Record(SetRole, **_MEMBER_OF, role=codec.Choice(Role)),
-    cost=Cost(150),
+    cost=Cost(180),
     check=check_role,
     apply=set_role,
 )

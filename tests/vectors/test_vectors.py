@@ -35,6 +35,7 @@ CHAINS = (
     (CURRENCY, "unjail.json"),
     (CHAT, "chat.json"),
     (CHAT, "beacon.json"),
+    (CHAT, "channels.json"),
     (CHAT, "posts.json"),
     (CHAT, "recovery.json"),
     (CHAT, "moderation.json"),

@@ -31,6 +31,7 @@ from tests.fakes.memory import ALICE, BOB, CAROL, MemoryState, opened, run, sign
 from tests.vectors import (
     beacons,
     bundles,
+    channels,
     governance,
     identities,
     moderation,
@@ -104,6 +105,10 @@ def rewards_cases() -> list[Case]:
 
 def postage_cases() -> list[Case]:
     return list(_cases_from(postage.start(), CURRENCY, postage.orders()))
+
+
+def channels_cases() -> list[Case]:
+    return list(_cases_from(channels.start(), CHAT, channels.orders()))
 
 
 def posts_cases() -> list[Case]:
@@ -235,6 +240,7 @@ CASES = {
     "postage.json": postage_cases,
     "payments.json": payments_cases,
     "rotation.json": rotation_cases,
+    "channels.json": channels_cases,
     "posts.json": posts_cases,
     "recovery.json": recovery_cases,
     "moderation.json": moderation_cases,
