@@ -110,7 +110,7 @@ class Moderation:
     """The least that a juror bonds; a juror is drawn in proportion to the bond."""
     jury_size: int = 7
     draw_blocks: int = 16
-    """Blocks in which proposers add to the randomness of a draw."""
+    """Preimages of proposers that a draw takes, one a block."""
     verdict_ms: int = 2 * DAY_MS
     appeal_ms: int = 7 * DAY_MS
     """How long a verdict can be appealed by a proposal."""

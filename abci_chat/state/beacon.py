@@ -41,7 +41,7 @@ from dchat.kernel.store import Draft, State, read
 SECRET_BYTES: Final = 32
 ADDRESS_BYTES: Final = 20
 MAX_LENGTH: Final = 4096
-"""Preimages of one chain: its owner hashes as often in front of a proposal, which takes 4 ms."""
+"""Preimages of one chain: its owner hashes as often in front of a proposal, which takes 2 ms."""
 MAX_WAITING: Final = 16
 """Entries that share a window: one block hands all their seeds over."""
 STALLED_AFTER: Final = 256
