@@ -39,7 +39,7 @@ from dchat.kernel.ids import AccountId, ChainId, Height
 from dchat.kernel.store import Draft, State, read
 
 SECRET_BYTES: Final = 32
-ADDRESS_BYTES: Final = 20
+ADDRESS_BYTES: Final = headers.ADDRESS_SIZE
 MAX_LENGTH: Final = 4096
 """Preimages of one chain: its owner hashes as often in front of a proposal, which takes 2 ms."""
 MAX_WAITING: Final = 16

@@ -17,12 +17,11 @@ Source: the rules of Cosmos SDK x/staking; ADR 14.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 from abci_currency import keys
-from dchat.kernel import codec
+from dchat.kernel import codec, headers
 from dchat.kernel.accounts import ACCOUNT_ID, ACCOUNT_ID_BYTES
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
@@ -30,7 +29,9 @@ from dchat.kernel.store import Draft, State, read
 
 MAX_MONIKER_BYTES: Final = 64
 CONSENSUS_KEY: Final = codec.Fixed(32)
-ADDRESS_BYTES: Final = 20
+ADDRESS_BYTES: Final = headers.ADDRESS_SIZE
+address_of: Final = headers.address_of
+"""Return the 20 bytes by which votes and evidence name a consensus key."""
 _GENESIS: Final = Height(0)
 POWER_UNIT: Final = UNIT
 """Base units of stake for one unit of voting power: CometBFT bounds the sum of powers to 2^60."""
@@ -177,11 +178,6 @@ def save_delegation(
         draft.put(at, record)
     else:
         draft.delete(at)
-
-
-def address_of(consensus_key: bytes) -> bytes:
-    """Return the 20 bytes by which votes and evidence name a consensus key."""
-    return hashlib.sha256(consensus_key).digest()[:ADDRESS_BYTES]
 
 
 def operator_of(state: State, address: bytes) -> AccountId | None:
