@@ -16,7 +16,7 @@ from dchat.kernel.ids import EpochMs, Height
 from dchat.kernel.store import Draft
 from tests.conftest import Ran
 from tests.dchat.cli.lounge import Lounge, lounge
-from tests.dchat.cli.market import PEOPLE, SHOWN, said
+from tests.dchat.cli.market import PEOPLE, SHOWN, hides_the_last_entry, said
 from tests.dchat.cli.nodes import Dchat
 from tests.fakes.rpc_node import Json
 
@@ -280,6 +280,27 @@ def test_weights_are_listed_and_add_up_to_the_proved_total(town: Lounge) -> None
     rows = {row["voter"]: row["weight"] for row in told["weights"]}
     assert rows == {SHOWN["alice"]: 60, SHOWN["bob"]: 30, SHOWN["carol"]: 10}
     assert "so none was left out" in ran.err
+
+
+def test_a_node_that_leaves_a_voter_out_is_found_out(town: Lounge) -> None:
+    setattr(town.node, "answer", hides_the_last_entry(town.node))  # noqa: B010
+
+    ran = town.query("weights")
+
+    assert ran.code != 0
+    assert "weights add up to" in ran.err
+    assert "the proved total is 100" in ran.err
+
+
+def test_a_node_that_leaves_a_ballot_out_is_found_out(town: Lounge) -> None:
+    town.run("carol", *OPINION)
+    vote(town, "alice", "yes")
+    vote(town, "bob", "no")
+    setattr(town.node, "answer", hides_the_last_entry(town.node))  # noqa: B010
+
+    ran = town.query("ballots", "1")
+
+    assert (ran.code != 0, "the proved tally is 90" in ran.err) == (True, True)
 
 
 def test_somebodys_weight_is_shown(town: Lounge) -> None:
