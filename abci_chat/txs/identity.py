@@ -259,7 +259,7 @@ DEACTIVATE: Final = Family(
     type=9,
     name="deactivate_identity",
     shape=codec.Record(Deactivate, work=work.PROOF),
-    cost=Cost(150),
+    cost=Cost(165),
     check=check_deactivate,
     apply=deactivate,
     waive=work_for_deactivating,
