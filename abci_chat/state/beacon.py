@@ -42,7 +42,7 @@ SECRET_BYTES: Final = 32
 ADDRESS_BYTES: Final = headers.ADDRESS_SIZE
 MAX_LENGTH: Final = 4096
 """Preimages of one chain: its owner hashes as often in front of a proposal, which takes 2 ms."""
-MAX_WAITING: Final = 16
+MAX_WAITING: Final = 64
 """Entries that share a window: one block hands all their seeds over."""
 STALLED_AFTER: Final = 256
 """Blocks in a row without a preimage that stall a window."""
