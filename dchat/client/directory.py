@@ -17,6 +17,7 @@ from abci_chat.state import handles
 from abci_chat.state import identities as chat
 from abci_chat.state.identities import Identity
 from dchat.client import writing
+from dchat.client.core import keylog
 from dchat.client.core.contact import Contact
 from dchat.client.core.outbox import retry_pause_ms
 from dchat.client.core.prekeys import BadPrekeys, open_bundle
@@ -25,12 +26,15 @@ from dchat.client.ledger import Ledger
 from dchat.client.office import Office
 from dchat.client.relays import Relays
 from dchat.kernel.accounts import BadAccount, parse_account, show_account
+from dchat.kernel.codec import CodecError
 from dchat.kernel.errors import OperatorError, RemoteProtocolError, TxRejected
 from dchat.kernel.ids import AccountId, EpochMs, Height
 from dchat.kernel.light import TrustedBlock
 from relay.net.address import Address, BadAddress, parse_address
 
 FRESH_MS: Final = 3_600_000
+MAX_LOG: Final = 100
+"""Lines of a key log that are read, each with its proof, before somebody is warned."""
 
 
 class UnknownHandle(OperatorError):
@@ -125,7 +129,8 @@ class Directory:
         record = chat.IDENTITY.decode(found.value)
         if record.deactivated_at:
             raise UnknownHandle(f"{show_account(peer)} has given up its identity for good")
-        contact = await self._keep(_contact(peer, record, found.height))
+        how = await self._how(peer, record)
+        contact = await self._keep(_contact(peer, record, found.height), how)
         self._checked_ms[peer] = self._office.now()
         return contact, found.block
 
@@ -133,11 +138,29 @@ class Directory:
         checked = self._checked_ms.get(peer)
         return checked is not None and self._office.now() - checked < FRESH_MS
 
-    async def _keep(self, contact: Contact) -> Contact:
+    async def _how(self, peer: AccountId, record: Identity) -> str:
+        """Return what the account's key log tells of keys that came after the one we know."""
+        known = await self._office.do(self._office.store.contact, peer)
+        if known is None or known.identity_key == record.public_key:
+            return ""
+        if record.log_length > MAX_LOG:
+            return f"its key log is longer than {MAX_LOG} lines; see dchat query key-log"
+        try:
+            values = [
+                (await self._chain.read(keys.key_log(peer, number))).value or b""
+                for number in range(record.log_length)
+            ]
+            entries = [chat.LOG_ENTRY.decode(value) for value in values]
+            history = keylog.audit(record, entries)
+        except (OperatorError, RemoteProtocolError, CodecError) as fault:
+            return f"its key log could not be checked: {fault}"
+        return keylog.in_words(history.since(known.identity_key))
+
+    async def _keep(self, contact: Contact, how: str = "") -> Contact:
         async with self._turn:
             kept, is_other = await self._office.do(self.merge, contact)
         if is_other:
-            self._office.hub.tell(KeysChanged(kept))
+            self._office.hub.tell(KeysChanged(kept, how))
             self._office.outbox.ring()
         return kept
 

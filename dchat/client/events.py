@@ -60,6 +60,8 @@ class KeysChanged:
     """A contact's account key or device is another one than before: worth a question to them."""
 
     contact: Contact
+    how: str = ""
+    """What the account's key log, which was checked, tells of another account key."""
 
 
 @dataclass(frozen=True, slots=True)

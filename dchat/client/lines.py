@@ -273,8 +273,9 @@ def _notice(event: Event) -> str:
     match event:
         case Unread():
             return "a message arrived that cannot be read; its writer is told if known"
-        case KeysChanged(contact):
-            return f"{contact.handle} has new keys: ask them, by another way, whether they know"
+        case KeysChanged(contact, how):
+            name = f"{contact.handle} has new keys" + (f" ({visible(how)})" if how else "")
+            return f"{name}: ask them, by another way, whether they know"
         case Noticed(what):
             return visible(what)
         case Missed(count):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from abci_chat.state.identities import EMPTY_LOG, Identity, LogEntry, LogKind, entry_hash
@@ -16,6 +17,13 @@ from dchat.kernel.errors import RemoteProtocolError
 
 SIGNS: Final = frozenset({LogKind.REGISTERED, LogKind.ROTATED, LogKind.RECOVERED})
 """Entries whose key signs for the account from there on."""
+
+_WORDS: Final = MappingProxyType(
+    {
+        LogKind.ROTATED: "the key before signed it over",
+        LogKind.RECOVERED: "guardians gave it, with all devices revoked,",
+    }
+)
 
 
 class BrokenLog(RemoteProtocolError):
@@ -49,6 +57,13 @@ def audit(record: Identity, entries: Sequence[LogEntry]) -> History:
     if not history.keys or history.keys[-1].key != record.public_key:
         raise BrokenLog("the log's last key is not the identity's")
     return history
+
+
+def in_words(entries: Sequence[LogEntry]) -> str:
+    """Return how an account came by keys that were new to us; these are what `since` returns."""
+    if not entries or entries[0].kind is LogKind.REGISTERED:
+        return "the key that we knew never was this account's"
+    return ", then ".join([f"{_WORDS[entry.kind]} in block {entry.height}" for entry in entries])
 
 
 def _check_chain(record: Identity, entries: Sequence[LogEntry]) -> None:

@@ -243,6 +243,13 @@ def test_other_events_are_said_in_words(tmp_path: Path) -> None:
     assert [line.split()[0] for line in shown] == ["a", "bob", "3"]
 
 
+def test_a_changed_key_is_told_with_what_the_log_says(tmp_path: Path) -> None:
+    shown = after(KeysChanged(BOB, "guardians gave it"), tmp_path)
+
+    told = "bob has new keys (guardians gave it): ask them, by another way, whether they know"
+    assert shown == [told]
+
+
 def test_a_delay_of_a_message_not_written_here_is_not_shown(tmp_path: Path) -> None:
     assert after(Delayed(b"x" * 32, BOB.id, "slow"), tmp_path) == []
 

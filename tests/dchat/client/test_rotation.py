@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -137,5 +138,6 @@ def test_the_friend_hears_of_the_changed_key(tmp_path: Path) -> None:
 
         assert isinstance(event, KeysChanged)
         assert event.contact.identity_key == NEXT.public_key
+        assert re.fullmatch(r"the key before signed it over in block \d+", event.how)
 
     in_town(scene, tmp_path)

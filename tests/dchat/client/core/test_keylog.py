@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abci_chat.state.identities import EMPTY_LOG, Identity, LogEntry, LogKind, entry_hash
-from dchat.client.core.keylog import BrokenLog, audit
+from dchat.client.core.keylog import BrokenLog, audit, in_words
 from dchat.kernel.ids import EpochMs, Height
 
 FIRST, SECOND, THIRD = b"1" * 32, b"2" * 32, b"3" * 32
@@ -64,6 +64,23 @@ def test_it_tells_which_keys_came_after_one_that_is_known(known: bytes, later: l
     history = audit(record(entries, THIRD), entries)
 
     assert [entry.key for entry in history.since(known)] == later
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (FIRST, "the key before signed it over in block 1, then guardians gave it"),
+        (SECOND, "guardians gave it, with all devices revoked, in block 3"),
+        (PHONE, "the key that we knew never was this account's"),
+        (THIRD, "the key that we knew never was this account's"),
+    ],
+)
+def test_it_says_how_an_account_came_by_its_keys(known: bytes, words: str) -> None:
+    entries = log(BEGUN, ROTATED, ADDED, RECOVERED)
+
+    said = in_words(audit(record(entries, THIRD), entries).since(known))
+
+    assert said.startswith(words)
 
 
 @pytest.mark.parametrize(
