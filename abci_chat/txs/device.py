@@ -152,7 +152,7 @@ ADD: Final = Family(
     shape=codec.Record(
         AddDevice, device_key=devices.DEVICE_KEY, proof=codec.Fixed(signing.SIGNATURE_BYTES)
     ),
-    cost=Cost(220),
+    cost=Cost(250),
     check=check_add,
     apply=add,
 )
