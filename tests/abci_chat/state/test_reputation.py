@@ -127,23 +127,25 @@ def test_more_than_a_mark_holds_is_not_counted() -> None:
     draft = ruled()
 
     add(draft, codec.MAX_U64, 0)
+    once = score(draft, 0)
     add(draft, codec.MAX_U64, 1)
 
-    assert score(draft, 1) == MAX_THOUSANDTHS // 1000
+    assert (once, score(draft, 1)) == (MAX_THOUSANDTHS // 1000, MAX_THOUSANDTHS // 1000)
 
 
-def test_however_often_the_half_life_changes_the_marks_are_bounded_and_nobody_gains() -> None:
-    draft = ruled()
-    lives = (1600, 16) * 40
+def test_marks_that_a_longer_half_life_leaves_standing_become_one_and_nobody_gains() -> None:
+    draft = ruled(half_life_blocks=16)
+    for height in range(0, 128, 8):
+        add(draft, 1, height)
 
-    for at, half_life in enumerate(lives):
-        params.REPUTATION.save(draft, Reputation(half_life_blocks=half_life))
-        add(draft, 1, 8 * at)
+    params.REPUTATION.save(draft, Reputation(half_life_blocks=1600))
+    for height in range(800, 4800, 800):
+        add(draft, 1, height)
 
-    params.REPUTATION.save(draft, Reputation(half_life_blocks=100_000_000))
-    found = reputation.contributions(draft, ALICE.id, Height(8 * len(lives)))
-    assert len(found) <= MAX_MARKS
-    assert score(draft, 8 * len(lives)) <= len(lives)
+    found = reputation.contributions(draft, ALICE.id, Height(4000))
+    assert len(found) == MAX_MARKS
+    assert found[0] == Contribution(Mark(Deed.BALLOT, Height(0), 5000), 1250)
+    assert [each.mark.since for each in found[-5:]] == [800, 1600, 2400, 3200, 4000]
 
 
 @given(st.lists(EVENTS, max_size=60), st.integers(0, 900), st.integers(16, 120))
