@@ -20,13 +20,13 @@ from typer.main import get_command
 from dchat import __version__
 from dchat.cli.show import printable
 from dchat.kernel.errors import (
-    REFUSALS,
     DchatError,
     InvariantBroken,
     LocalProtocolError,
     OperatorError,
     TxRejected,
 )
+from dchat.kernel.refusals import REFUSALS
 
 FAILED: Final = 1
 MISUSED: Final = 2

@@ -18,8 +18,8 @@ from dchat.cli.foresee import block_time
 from dchat.cli.records import DEFAULT_LISTED, After, Limit, Owner, Paging, account_at, must_equal
 from dchat.cli.show import Value, moment, percent, tokens
 from dchat.kernel import accounts
-from dchat.kernel.errors import REFUSALS, Refusal
 from dchat.kernel.ids import EpochMs
+from dchat.kernel.refusals import REFUSALS, Refusal
 
 WEIGHTS: Final = "weights"
 _UNKNOWN: Final = Refusal("Unknown", "")

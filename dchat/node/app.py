@@ -23,7 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from dchat import __version__
 from dchat.kernel import contribution, genesis, params, proposal, signing
 from dchat.kernel.codec import CodecError
-from dchat.kernel.errors import REFUSALS, InvariantBroken, OperatorError
+from dchat.kernel.errors import InvariantBroken, OperatorError
 from dchat.kernel.ids import ChainId, EpochMs, Height
 from dchat.kernel.machine import (
     Block,
@@ -43,6 +43,7 @@ from dchat.kernel.machine import (
 )
 from dchat.kernel.pool import Each, Pool
 from dchat.kernel.queries import QueryCode
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft, State
 from dchat.node import log, queries
 from dchat.node.proto import abci_pb2 as pb

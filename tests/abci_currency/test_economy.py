@@ -18,14 +18,16 @@ from abci_currency.state import audit, escrows, pools, presence, relays, rewards
 from abci_currency.state.escrows import EscrowId
 from dchat.kernel import accounts, bundle, codec, due, supply
 from dchat.kernel import params as kernel
-from dchat.kernel.errors import REFUSALS, ParameterOutOfBounds
+from dchat.kernel.errors import ParameterOutOfBounds
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Misbehaviour, Offence
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft, State
-from tests.fakes.economy import PEOPLE, SPAN_MS, Deed, Economy, Made, beginning
+from tests.fakes.economy import PEOPLE, SPAN_MS, Economy, beginning
 from tests.fakes.errands import ERRANDS, SEEDS, STRANGER, escrow_of, opening, ordered
 from tests.fakes.ledger import Ledger, strongest, wealth
 from tests.fakes.postage import peer_of
+from tests.fakes.world import Deed, Made
 
 CHOICES = {
     ("staking", "max_validators"): (1, 2, 3, 4, 6),

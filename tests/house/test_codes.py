@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dchat.kernel.errors import REFUSALS, TxRejected
+from dchat.kernel.errors import TxRejected
 from dchat.kernel.queries import QueryCode
+from dchat.kernel.refusals import REFUSALS
 from relay.core.refusals import Refusal
 from tests.house.rooms import load_rooms
 

@@ -12,8 +12,9 @@ from abci_chat.state.conversations import Anchor
 from abci_chat.txs import anchor
 from abci_chat.txs.anchor import FAMILY, Anchored, AnchorNotNewer, BadAnchorSignature, SetAnchor
 from dchat.kernel import signing
-from dchat.kernel.errors import REFUSALS, NonceMismatch
+from dchat.kernel.errors import NonceMismatch
 from dchat.kernel.ids import ChainId
+from dchat.kernel.refusals import REFUSALS
 from tests.fakes.memory import ALICE, BOB, CHAIN, START, signed
 from tests.fakes.posting import Room
 

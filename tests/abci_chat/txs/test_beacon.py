@@ -18,8 +18,9 @@ from abci_chat.txs.beacon import (
     WrongChainNumber,
 )
 from dchat.kernel import accounts, supply
-from dchat.kernel.errors import REFUSALS, NonceMismatch
+from dchat.kernel.errors import NonceMismatch
 from dchat.kernel.ids import Nonce
+from dchat.kernel.refusals import REFUSALS
 from tests.fakes.draws import ADDRESSES, ANNA, BERT, CLEO, DIRK, LENGTH, Lottery, head, preimage
 from tests.fakes.memory import ALICE, BOB, FOUNDER, FUNDS, Person, run, signed
 

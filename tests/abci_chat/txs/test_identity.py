@@ -45,9 +45,10 @@ from abci_chat.txs.identity import (
     registering,
 )
 from dchat.kernel import accounts, signing, supply
-from dchat.kernel.errors import REFUSALS, FeeTooLow, MalformedBody, NonceMismatch
+from dchat.kernel.errors import FeeTooLow, MalformedBody, NonceMismatch
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Outcome
+from dchat.kernel.refusals import REFUSALS
 from tests.fakes import orders, toil
 from tests.fakes.memory import (
     ALICE,

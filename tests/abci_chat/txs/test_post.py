@@ -33,9 +33,10 @@ from abci_chat.txs.post import (
     SlowModeOn,
     WrongPostEpoch,
 )
-from dchat.kernel.errors import REFUSALS, MalformedBody, NonceMismatch
+from dchat.kernel.errors import MalformedBody, NonceMismatch
 from dchat.kernel.headers import merkle_root
 from dchat.kernel.ids import ChainId, EpochMs, Height
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, Person, signed
 from tests.fakes.posting import (

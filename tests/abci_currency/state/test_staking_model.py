@@ -27,9 +27,9 @@ from abci_currency.txs.validator import CREATE
 from dchat.kernel import codec
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
-from dchat.kernel.errors import REFUSALS
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import Misbehaviour, Offence
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from tests.fakes.currency import (
     DAVE,

@@ -42,10 +42,11 @@ from dchat.kernel import due, holdings, supply
 from dchat.kernel.accounts import account_id, load
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
-from dchat.kernel.errors import REFUSALS, InsufficientFunds, ZeroAmount
+from dchat.kernel.errors import InsufficientFunds, ZeroAmount
 from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import Outcome
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from tests.fakes.currency import (
     DAVE,

@@ -26,9 +26,10 @@ from abci_currency.txs.validator import (
 )
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.codec import Raw
-from dchat.kernel.errors import REFUSALS, InsufficientFunds, MalformedBody
+from dchat.kernel.errors import InsufficientFunds, MalformedBody
 from dchat.kernel.ids import Amount, ChainId, EpochMs
 from dchat.kernel.machine import ValidatorPower
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from tests.fakes.currency import (
     DAVE,

@@ -4,7 +4,6 @@ import pytest
 
 from dchat.kernel import errors
 from dchat.kernel.errors import (
-    REFUSALS,
     CannotPayFee,
     CostLimitTooHigh,
     CostLimitTooLow,
@@ -50,11 +49,6 @@ def test_a_refusal_carries_its_numbers(
 def test_an_operator_error_has_its_class_s_hint_unless_given_one() -> None:
     assert OperatorError("off").hint == ""
     assert OperatorError("off", "plug it in").hint == "plug it in"
-
-
-def test_the_table_of_refusals_cannot_be_changed() -> None:
-    with pytest.raises(TypeError):
-        REFUSALS[1] = REFUSALS[2]  # pyright: ignore[reportIndexIssue] -- that it is refused is tested
 
 
 def test_every_error_of_the_module_hangs_on_the_one_tree() -> None:

@@ -14,6 +14,7 @@ from dchat.kernel import codec, errors, params, tx
 from dchat.kernel.ids import Amount, Cost
 from dchat.kernel.machine import Block, Prepared, run_block
 from dchat.kernel.pool import PART, ROOM, Part, Pool, Room
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from dchat.operator import home
 from tests.fakes.effort import ENOUGH, WORKED, effort
@@ -343,7 +344,7 @@ def test_a_full_pool_verifies_nothing() -> None:
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_refused_and_nothing_else(raw: bytes) -> None:
-    assert check(Pool(MACHINE), raw) in errors.REFUSALS
+    assert check(Pool(MACHINE), raw) in REFUSALS
 
 
 def worked(amount: int, nonce: int = 0) -> bytes:

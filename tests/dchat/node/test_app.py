@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from dchat.kernel import accounts, params
-from dchat.kernel.errors import REFUSALS, InvariantBroken
+from dchat.kernel.errors import InvariantBroken
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Event, Outcome
 from dchat.kernel.proposal import size_in_block
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from dchat.node.app import APP_VERSION, BadGenesis, Node, explain, unwrap
 from dchat.node.frames import MAX_FRAME_BYTES

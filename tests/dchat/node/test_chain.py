@@ -10,9 +10,9 @@ import trio
 
 from abci_currency.txs import multi_transfer, transfer
 from dchat.kernel import accounts, params, signing, tx
-from dchat.kernel.errors import REFUSALS
 from dchat.kernel.ids import Amount, Height, Nonce, TxHash
 from dchat.kernel.machine import cost_of
+from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from dchat.kernel.wire import NS_PER_SECOND
 from dchat.node.chain import VALID_BLOCKS, OpenChain, Order, Refused, open_chain, order_of

@@ -11,9 +11,10 @@ import msgpack
 from dchat.kernel import bundle, signing, supply, tx
 from dchat.kernel.bundle import Did
 from dchat.kernel.codec import CodecError
-from dchat.kernel.errors import REFUSALS, TxRejected
+from dchat.kernel.errors import TxRejected
 from dchat.kernel.machine import Machine
 from dchat.kernel.pool import Pool
+from dchat.kernel.refusals import REFUSALS
 from tests.fakes.memory import ALICE, BOB, MemoryState, at_height, run, signed
 from tests.fuzz.mutate import change_bytes, change_values
 from tests.fuzz.target import Target, named

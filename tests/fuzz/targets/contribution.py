@@ -11,9 +11,9 @@ import msgpack
 from abci_chat.machine import MACHINE
 from abci_chat.state.beacon import DUTY
 from dchat.kernel import bundle, contribution
-from dchat.kernel.errors import REFUSALS
 from dchat.kernel.machine import Block, run_block
 from dchat.kernel.pool import Pool
+from dchat.kernel.refusals import REFUSALS
 from tests.fakes.draws import ADDRESSES, ANNA, BERT, DIRK, Lottery, preimage
 from tests.fakes.memory import at_height
 from tests.fuzz.mutate import change_bytes, change_values

@@ -15,7 +15,6 @@ from abci_currency.machine import MACHINE as CURRENCY
 from abci_currency.txs import escrow, issuer, relay, transfer
 from dchat.kernel import signing, supply, tx
 from dchat.kernel.errors import (
-    REFUSALS,
     MalformedTransaction,
     TransactionTooLarge,
     UnknownKind,
@@ -24,6 +23,7 @@ from dchat.kernel.errors import (
 from dchat.kernel.ids import Amount, Height
 from dchat.kernel.machine import Machine
 from dchat.kernel.pool import Pool
+from dchat.kernel.refusals import REFUSALS
 from tests.fakes.memory import ALICE, BOB, MemoryState, at_height, opened, run, signed
 from tests.fakes.postage import ADDRESSES, PEER, peer_of, registration
 from tests.fuzz.mutate import change_bytes, change_values

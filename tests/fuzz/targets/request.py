@@ -10,8 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
-from dchat.kernel.errors import REFUSALS, InvariantBroken, OperatorError
+from dchat.kernel.errors import InvariantBroken, OperatorError
 from dchat.kernel.ids import Amount
+from dchat.kernel.refusals import REFUSALS
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.requests import HANDLERS
