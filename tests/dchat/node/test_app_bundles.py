@@ -12,6 +12,7 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from dchat.kernel import accounts, bundle, errors, tx
 from dchat.kernel.ids import Amount
+from dchat.kernel.refusals import REFUSALS
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import Storage
@@ -57,7 +58,7 @@ def test_a_refused_bundle_says_which_and_why(chain: Consensus) -> None:
     assert answer.log.endswith("NonceMismatch: nonce 7, the account's next is 1; " + HINT)
 
 
-HINT = errors.REFUSALS[errors.NonceMismatch.code].hint
+HINT = REFUSALS[errors.NonceMismatch.code].hint
 
 
 def test_a_bundles_result_says_what_became_of_each(chain: Consensus, storage: Storage) -> None:
