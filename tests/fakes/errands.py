@@ -333,7 +333,7 @@ def ordered(world: Economy, name: str, seed: int) -> bytes:
         who, body, chance.choice([10_000, 10_000, 20_001, 123_457, chance.choice(FEES)])
     )
     if name == rotate_key.FAMILY.name:
-        _follow(world, who, body)
+        world.follow(who, rotate_key.FAMILY.shape.lift(body[1:]).public_key)
     return raw
 
 
@@ -350,10 +350,3 @@ def opening(world: Economy) -> list[bytes]:
         world.sign(bob, escrow.OPEN.body(escrow.OpenEscrow(peer_of(seed), CHEQUES, much)), 10_000),
         world.sign(bob, issuer.OPEN.body(issuer.OpenIssuerBond(much)), 10_000),
     ]
-
-
-def _follow(world: Economy, who: Person, body: Body) -> None:
-    """Sign with the new key from now on."""
-    order = rotate_key.FAMILY.shape.lift(body[1:])
-    now = world.signer(who)
-    now.seed, now.version = world.seeds[order.public_key], now.version + 1

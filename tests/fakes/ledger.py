@@ -30,7 +30,7 @@ from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.ids import AccountId
 from dchat.kernel.machine import Event
 from dchat.kernel.store import State
-from tests.fakes.economy import Made
+from tests.fakes.world import Made
 
 Left = tuple[int, int]
 """At which height how much left a validator."""
