@@ -69,10 +69,12 @@ def _drive(solo: Solo, chain: Chain) -> None:
 
 
 def _block(solo: Solo, height: int) -> RecordedBlock:
-    block = solo.rpc("block", height=str(height))["block"]
+    found = solo.rpc("block", height=str(height))
+    block = found["block"]
     return RecordedBlock(
         height=height,
         time_ms=parse_time(block["header"]["time"]) // NS_PER_MS,
+        hash=found["block_id"]["hash"],
         proposer=block["header"]["proposer_address"],
         app_hash_before=block["header"]["app_hash"].lower(),
         txs=block["data"]["txs"],

@@ -37,6 +37,7 @@ BLOCKS = 200
 class RecordedBlock(TypedDict):
     height: int
     time_ms: int
+    hash: str
     proposer: str
     app_hash_before: str
     txs: list[str]
@@ -66,6 +67,7 @@ def generated(name: str) -> Recording:
         RecordedBlock(
             height=height,
             time_ms=(GENESIS_S + height) * 1000,
+            hash=f"{height:064x}",
             proposer="09" * 20,
             app_hash_before="",
             txs=[base64.b64encode(raw).decode() for raw in txs],
@@ -122,6 +124,7 @@ def _request(block: RecordedBlock, voter: RecordedValidator) -> pb.RequestFinali
     return pb.RequestFinalizeBlock(
         height=block["height"],
         time=_time(block),
+        hash=bytes.fromhex(block["hash"]),
         proposer_address=bytes.fromhex(block["proposer"]),
         decided_last_commit=_commit(voter) if block["height"] > 1 else None,
         txs=[base64.b64decode(raw) for raw in block["txs"]],
