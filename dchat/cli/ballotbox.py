@@ -104,12 +104,14 @@ def load(path: Path) -> tuple[Kept, ...]:
             raise NoBallot(path, f"version {document['version']} is not known here")
         rows = cast("list[Mapping[str, str]]", document["ballots"])
         return tuple([_kept(row) for row in rows])
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise NoBallot(path, "it is not a file of ballots") from fault
 
 
 def _kept(row: Mapping[str, str]) -> Kept:
     salt, commitment = bytes.fromhex(row["salt"]), bytes.fromhex(row["commitment"])
+    if len(salt) != ballots.SALT_BYTES:
+        raise ValueError("no ballot has such a salt")
     return Kept(Choice[row["choice"].upper()], salt, commitment)
 
 

@@ -21,6 +21,7 @@ from abci_chat.state import hidden
 from abci_chat.state.channels import CHANNEL_ID_BYTES, Role
 from abci_chat.state.hidden import BLIND_BYTES, HiddenProof
 from dchat.kernel import accounts
+from dchat.kernel.accounts import BadAccount
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import AccountId
 from dchat.node.identity import read_private, write_new
@@ -116,7 +117,7 @@ def load(path: Path, channel_id: bytes) -> Roster:
     """Return the roster of a channel. Raises: BadRoster, IdentityUnsafe, OSError."""
     try:
         found = _parsed(json.loads(read_private(path, MAX_FILE_BYTES)))
-    except (ValueError, LookupError, TypeError) as fault:
+    except (ValueError, LookupError, TypeError, RecursionError, BadAccount) as fault:
         raise BadRoster(f"{path} is no roster: {fault}") from None
     if found.channel != channel_id:
         raise BadRoster(f"{path} is the roster of another channel")

@@ -66,7 +66,8 @@ def test_a_ballot_that_is_not_in_the_file_is_not_found(path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        *("", "[]", "{}", '"text"', "null"),
+        *("", "[]", "{}", '"text"', "null", "[" * 60_000),
+        json.dumps({"version": 1, "ballots": [{"choice": "yes", "salt": "", "commitment": ""}]}),
         json.dumps({"version": 2, "ballots": []}),
         json.dumps({"version": 1, "ballots": [{"choice": "yes"}]}),
         json.dumps({"version": 1, "ballots": [{"choice": "maybe", "salt": "", "commitment": ""}]}),

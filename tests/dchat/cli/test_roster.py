@@ -108,7 +108,16 @@ def test_what_is_no_roster_is_refused(tmp_path: Path, change: dict[str, object])
     roster.save(file, group())
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
 
-    with pytest.raises((BadRoster, roster.accounts.BadAccount)):
+    with pytest.raises(BadRoster, match="is no roster"):
+        roster.load(file, WHERE)
+
+
+def test_what_is_nested_beyond_all_bounds_is_no_roster(tmp_path: Path) -> None:
+    file = tmp_path / "roster.json"
+    roster.save(file, group())
+    file.write_text("[" * 100_000)
+
+    with pytest.raises(BadRoster, match="is no roster"):
         roster.load(file, WHERE)
 
 

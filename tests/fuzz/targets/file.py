@@ -1,4 +1,4 @@
-"""Files that others wrote: networks, settings, identities, genesis."""
+"""Files that others wrote: networks, settings, identities, genesis, what users keep."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dchat.node import config, identity, network
 from dchat.node.config import RelayConfig, ValidatorConfig
 from genesis import build, check, entry, settings
 from tests.fakes.memory import ALICE
+from tests.fuzz import kept
 from tests.fuzz.mutate import change_bytes, change_json, change_text
 from tests.fuzz.target import Target, named
 from tests.genesis.test_entry import ENTRY
@@ -140,6 +141,7 @@ def _seed_files() -> tuple[tuple[Callable[[bytes], None], bytes], ...]:
         (_genesis, (FOLDER / "network" / "genesis-currency.json").read_bytes()),
         (_entry, ENTRY),
         *((_identity, identity._encode(sheet)) for sheet in _sheets()),
+        *kept.readers(PLACE),
     )
 
 
@@ -192,7 +194,7 @@ TOML: Final = (
 
 TARGET: Final = Target(
     "file",
-    "a network, settings, genesis or identity file is read, or refused with an error and a hint",
+    "a file that others wrote, or users keep, is read, or refused with an error and a hint",
     judge,
     tuple(bytes([n]) + content for n, (_, content) in enumerate(FILES)),
     (_change_inside, _change_inside, change_bytes),
