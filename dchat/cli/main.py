@@ -53,7 +53,7 @@ NOUNS: Final[Mapping[str, Noun]] = MappingProxyType(
         "user": Noun("dchat.cli.user", "Talk and pay in the terminal, or by lines from a pipe."),
         "keygen": Noun("dchat.cli.keygen", "Create an identity key file that only you can read."),
         "identity": Noun(
-            "dchat.cli.identity", "Look into identity key files, and give an account another key."
+            "dchat.cli.identity", "Look into identity files; change an identity's key and handle."
         ),
         "relay": Noun("dchat.cli.relay", "Run a relay: it keeps envelopes for their recipients."),
         "validator": Noun("dchat.cli.validator", "Run a node of both chains."),

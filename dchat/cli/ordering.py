@@ -23,7 +23,7 @@ from dchat.cli.unlock import PassphraseFile, unlock
 from dchat.kernel import accounts, tx
 from dchat.kernel.errors import OperatorError
 from dchat.kernel.family import Family
-from dchat.kernel.ids import AccountId, Nonce
+from dchat.kernel.ids import AccountId, Amount, Nonce
 from dchat.node.chain import INCLUSION_S, Asking, OpenChain, Order, Refused, order_of
 from dchat.node.identity import Identity
 from dchat.node.outcome import prove_outcome
@@ -158,11 +158,15 @@ async def _carry_out(chain: OpenChain, order: Order, told: Told) -> tuple[Includ
         "from": accounts.show_account(order.sender),
         **({"refused": refused, "code": did.code} if refused else {}),
         **told.done,
-        "fee": tokens(tx.decode(raw).envelope.fee),
+        **_fee(tx.decode(raw).envelope.fee, told.chain),
         **after,
         **await _balance(source, order.sender, told.chain),
     }
     return did, shown, replace(checked.proof(chain, found.block, "result"), note=NOTE)
+
+
+def _fee(fee: Amount, chain: ChainName) -> Fields:
+    return {"fee_credits": fee} if chain == "chat" else {"fee": tokens(fee)}
 
 
 async def _balance(source: Source, sender: AccountId, chain: ChainName) -> Fields:

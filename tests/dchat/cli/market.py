@@ -216,7 +216,7 @@ def table(ran: Ran) -> list[str]:
     What a family's work costs is its own test's matter, so fees and what they leave are masked.
     """
     lines = [" ".join(line.split()) for line in masked(ran.out).splitlines()]
-    return [re.sub(r"^(fee|balance): .*", r"\1: …", line) for line in lines]
+    return [re.sub(r"^(fee|fee_credits|balance): .*", r"\1: …", line) for line in lines]
 
 
 def hides_the_last_entry(node: RpcNode) -> Callable[[str, Json], Json]:

@@ -38,7 +38,7 @@ def test_a_channel_is_created_with_its_policy(place: Lounge) -> None:
     assert table(ran)[2:-1] == [
         "from: carol",
         "deposit_credits: 100000",
-        "fee: …",
+        "fee_credits: …",
         "channel: HASH",
         "kind: public",
         "owner: carol",

@@ -83,7 +83,7 @@ CONTENTS: dict[str, tuple[str, bytes, str]] = {
     "huge identity": ("identity", b" " * 4_097, "longer than 4096 bytes"),
     "identity that nests deep": ("identity", b"[" * 4_000, "recursion"),
     "identity twice": ("identity", b'{"version": 1, "version": 1}', "stands there twice"),
-    "identity of a later version": ("identity", b'{"version": 3}', "not an integer from 1 to 2"),
+    "identity of a later version": ("identity", b'{"version": 4}', "not an integer from 1 to 3"),
 }
 
 

@@ -138,7 +138,7 @@ def test_a_burner_gives_itself_up_by_work(tmp_path: Path, dchat: Dchat) -> None:
 
         done = said(place.run("alice", "identity", "deactivate", "--yes", "--json"))
 
-    assert (done["deactivated"], done["fee"], done["credits"]) == (True, "0 DCHAT", FUNDS)
+    assert (done["deactivated"], done["fee_credits"], done["credits"]) == (True, 0, FUNDS)
 
 
 def work_is_little(draft: Draft) -> None:

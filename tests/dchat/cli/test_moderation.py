@@ -81,7 +81,7 @@ def test_a_juror_joins(place: Lounge) -> None:
     assert table(ran)[2:8] == [
         "from: carol",
         "added: 100000",
-        "fee: …",
+        "fee_credits: …",
         "bond: 100000",
         "verdicts_owed: 0",
         "leaves_at: -",

@@ -43,7 +43,7 @@ def test_a_validator_is_bound_to_its_next_chain(place: Lounge) -> None:
     assert table(ran)[2:10] == [
         "from: alice",
         f"validator: {validator_address(KEY).hex()}",
-        "fee: …",
+        "fee_credits: …",
         "operator: alice",
         "chain: 1",
         "preimages_left: 4096",
