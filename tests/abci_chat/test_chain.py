@@ -21,6 +21,7 @@ from tests.fakes.community_acts import acts
 from tests.fakes.community_errands import ERRANDS, opening, ordered
 from tests.fakes.community_purse import Purse
 from tests.fakes.community_ring import Ring
+from tests.fakes.community_rooms import Rooms
 from tests.fakes.world import Deed, Made, nothing
 
 seeds = st.integers(0, 2**32 - 1)
@@ -34,6 +35,7 @@ class Whole(RuleBasedStateMachine):
         super().__init__()
         self.world = Community()
         self.purse, self.ring = Purse(beginning()), Ring()
+        self.rooms = Rooms(self.ring, self.world.known)
         self.said: list[bytes] = []
 
     def block(
@@ -53,6 +55,7 @@ class Whole(RuleBasedStateMachine):
         for act in acts(made):
             self.purse.enter(act)
             self.ring.enter(act)
+            self.rooms.enter(act)
         self.ring.end()
         self.purse.pay(made)
         return made
@@ -136,6 +139,10 @@ class Whole(RuleBasedStateMachine):
     @invariant()
     def everybody_is_who_the_log_says(self) -> None:
         self.ring.check(self.world.state, sorted(self.world.seeds))
+
+    @invariant()
+    def channels_are_as_people_would_have_it(self) -> None:
+        self.rooms.check(self.world.state)
 
     @invariant()
     def what_is_due_has_ended(self) -> None:

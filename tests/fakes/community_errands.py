@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from tests.fakes import community_names
+from tests.fakes import community_doings, community_names
 from tests.fakes.community import PEOPLE, Community
 from tests.fakes.community_names import Errand, Ordered
 
 FEES: Final = (9_999, 10_000, 10_000, 8_000, 200_000, 4_000_000)
 
-ERRANDS: Final[dict[str, Errand]] = {**community_names.ERRANDS}
+ERRANDS: Final[dict[str, Errand]] = {**community_names.ERRANDS, **community_doings.ERRANDS}
 """By family: what somebody orders of it now; many are refused."""
 
 
