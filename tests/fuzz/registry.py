@@ -11,9 +11,11 @@ from tests.fuzz.target import Target
 PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "codec": ("codec", "TARGET"),
     "envelope": ("envelope", "TARGET"),
+    "order": ("order", "TARGET"),
     "bundle": ("bundle", "TARGET"),
     "contribution": ("contribution", "TARGET"),
     "proof": ("proof", "TARGET"),
+    "shown": ("shown", "TARGET"),
     "header": ("header", "TARGET"),
     "frame": ("frame", "TARGET"),
     "request": ("request", "TARGET"),

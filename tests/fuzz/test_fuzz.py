@@ -8,11 +8,15 @@ from random import Random
 import msgpack
 import pytest
 
+from abci_chat.machine import MACHINE
+from abci_chat.state import hidden
+from dchat.kernel import tx
 from dchat.kernel.codec import CodecError
+from dchat.kernel.store import Draft
 from tests.fuzz import loop, registry
 from tests.fuzz.mutate import stretched
 from tests.fuzz.target import REFUSED
-from tests.fuzz.targets import codec, envelope, frame, header, proof
+from tests.fuzz.targets import codec, envelope, frame, header, order, proof, shown
 
 COUNT = 2000
 
@@ -44,6 +48,16 @@ def test_every_shape_of_ours_is_among_the_forms() -> None:
     assert {"dchat.kernel.tx._SHAPE", "dchat.kernel.light._TRUSTED"} <= {*names}
 
 
+def test_every_family_of_the_chat_chain_is_carried_out_where_orders_are_fuzzed() -> None:
+    done = {
+        tx.decode(stage.raw).envelope.body[0]
+        for stage, seed in zip(order.STAGES, order.TARGET.seeds, strict=True)
+        if order.judge(seed) == "0/0"
+    }
+
+    assert {*MACHINE.families} - done == set()
+
+
 def unpacked(raw: bytes) -> object:
     try:
         return msgpack.unpackb(raw)
@@ -66,6 +80,21 @@ def test_a_proof_of_something_untrue_is_found(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(AssertionError, match=r"proved that|second proof"):
         loop.run(proof.TARGET, COUNT)
+
+
+def test_a_seat_that_nobody_has_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hidden, "root_by", lambda *_: shown.EPOCH.member_root)
+
+    with pytest.raises(AssertionError):
+        loop.run(shown.TARGET, COUNT)
+
+
+def test_a_refused_order_that_does_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Draft, "fork", lambda draft: draft)
+    monkeypatch.setattr(Draft, "merge", lambda *_: None)
+
+    with pytest.raises(AssertionError, match="did something"):
+        loop.run(order.TARGET, COUNT)
 
 
 def test_a_believed_header_that_nobody_signed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
