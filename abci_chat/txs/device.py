@@ -126,8 +126,20 @@ def revocation(device_key: bytes) -> bytes:
 
 
 def worked(state: State, tx: RevokeDevice, ctx: TxContext) -> int:
-    """Return what was worked in place of the fee. Raises: NoWork, UnknownAnchor, TooLittleWork."""
-    return work.check(state, tx.work, revocation(tx.device_key), ctx)
+    """Return what was worked for a revocation that will not be refused.
+
+    Raises: as revoke(), and NoWork.
+    """
+    done = work.check(state, tx.work, revocation(tx.device_key), ctx)
+    _check_signs(state, tx, ctx)
+    return done
+
+
+def _check_signs(state: State, tx: RevokeDevice, ctx: TxContext) -> None:
+    identity = identities.active(state, ctx.sender)
+    found = devices.load(state, ctx.sender, tx.device_key)
+    if found is None or not found.signs_for(identity):
+        raise UnknownDevice("it is no device of this identity, or none any more")
 
 
 def revoke(draft: Draft, tx: RevokeDevice, ctx: TxContext) -> tuple[Event, ...]:
@@ -136,10 +148,7 @@ def revoke(draft: Draft, tx: RevokeDevice, ctx: TxContext) -> tuple[Event, ...]:
     Raises: NotRegistered, Deactivated, UnknownDevice, UnknownAnchor, TooLittleWork.
     """
     owner, key = ctx.sender, tx.device_key
-    identity = identities.active(draft, owner)
-    found = devices.load(draft, owner, key)
-    if found is None or not found.signs_for(identity):
-        raise UnknownDevice("it is no device of this identity, or none any more")
+    _check_signs(draft, tx, ctx)
     work.use(draft, tx.work, revocation(key), ctx)
     devices.revoke(draft, owner, key, ctx.height)
     identities.log(draft, owner, LogKind.DEVICE_REVOKED, key, ctx.height)

@@ -199,8 +199,16 @@ def _check_proof(tx: ApproveRecovery, version: int, ctx: TxContext) -> None:
 
 
 def vetoed(state: State, tx: VetoRecovery, ctx: TxContext) -> int:
-    """Return what was worked in place of the fee. Raises: NoWork, UnknownAnchor, TooLittleWork."""
-    return work.check(state, tx.work, VETO_TASK, ctx)
+    """Return what was worked for a veto that will not be refused. Raises: as veto(), and NoWork."""
+    done = work.check(state, tx.work, VETO_TASK, ctx)
+    _check_guarded(state, ctx)
+    return done
+
+
+def _check_guarded(state: State, ctx: TxContext) -> None:
+    identities.active(state, ctx.sender)
+    if not guardians.load(state, ctx.sender, ctx.block_time_ms).panel.members:
+        raise NoGuardians("nobody can recover this identity")
 
 
 def veto(draft: Draft, tx: VetoRecovery, ctx: TxContext) -> tuple[Event, ...]:
@@ -209,9 +217,7 @@ def veto(draft: Draft, tx: VetoRecovery, ctx: TxContext) -> tuple[Event, ...]:
     Raises: NotRegistered, Deactivated, NoGuardians, UnknownAnchor, TooLittleWork.
     """
     owner, now = ctx.sender, ctx.block_time_ms
-    identities.active(draft, owner)
-    if not guardians.load(draft, owner, now).panel.members:
-        raise NoGuardians("nobody can recover this identity")
+    _check_guarded(draft, ctx)
     work.use(draft, tx.work, VETO_TASK, ctx)
     guardians.veto(draft, owner, now, ctx.height)
     return (RecoveryForbidden(owner),)

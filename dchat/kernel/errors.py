@@ -173,12 +173,12 @@ class CostLimitTooLow(TxRejected):
 
 
 class CostLimitTooHigh(TxRejected):
-    """The declared cost would not fit into any block. Attributes: have, limit -- cost units."""
+    """The declared cost is more than a block holds, or work stands for. Attributes: have, limit."""
 
     code = 15
 
     def __init__(self, have: int, limit: int) -> None:
-        super().__init__(f"cost limit {have} units, a block holds {limit}")
+        super().__init__(f"cost limit {have} units, at most {limit} may be declared")
         self.have = have
         self.limit = limit
 

@@ -15,6 +15,8 @@ from dchat.kernel.errors import MalformedBody
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
 from dchat.kernel.store import Draft, State
 
+MAX_WAIVED_COST: Final = Cost(2000)
+"""Cost units that may be declared where work stands for the fee: else one could fill a block."""
 _FREE: Final = Cost(0)
 _NOTHING: Final = Amount(0)
 _FIRST: Final = Nonce(0)

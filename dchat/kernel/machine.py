@@ -34,7 +34,7 @@ from dchat.kernel.errors import (
     WeakKey,
     WrongChain,
 )
-from dchat.kernel.family import Event, Family, Prepared, TxContext, TxFamily
+from dchat.kernel.family import MAX_WAIVED_COST, Event, Family, Prepared, TxContext, TxFamily
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce, TxHash
 from dchat.kernel.params import Params
 from dchat.kernel.store import Draft, State
@@ -458,15 +458,14 @@ def check_envelope(envelope: tx.Envelope, rules: Params, block: BlockContext) ->
 def check_fee(
     machine: Machine, state: State, judged: Checked | Faulty, rules: Params, block: BlockContext
 ) -> int:
-    """Return what was worked in place of the fee, 0 where it is paid.
-
-    Raises: FeeTooLow, TxRejected for too little work.
-    """
+    """Return what was worked in place of the fee, 0 where it is paid. Raises: TxRejected."""
     envelope = judged.signed.envelope
     least = params.least_fee(rules, envelope.cost_limit)
     if envelope.fee >= least:
         return 0
     if not envelope.fee and isinstance(judged, Checked) and judged.prepared.waive:
+        if envelope.cost_limit > MAX_WAIVED_COST:
+            raise CostLimitTooHigh(have=envelope.cost_limit, limit=MAX_WAIVED_COST)
         return judged.prepared.waive(state, _tx_context(envelope, block))
     owed = machine.least_fee(state, envelope.sender, least, block)
     if envelope.fee < owed:

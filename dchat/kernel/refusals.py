@@ -35,7 +35,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         12: Refusal("Expired", "sign again with a later valid_until_height"),
         13: Refusal("ValidityTooLong", "sign with a nearer valid_until_height"),
         14: Refusal("CostLimitTooLow", "raise cost_limit to the cost named"),
-        15: Refusal("CostLimitTooHigh", "lower cost_limit below the block's"),
+        15: Refusal("CostLimitTooHigh", "lower cost_limit to what the refusal names"),
         16: Refusal("UnknownTransaction", "check that it goes to the right chain, or upgrade"),
         17: Refusal("MalformedBody", "build transactions with dchat or its SDK"),
         18: Refusal("PoolFull", "wait for the next block and submit again"),

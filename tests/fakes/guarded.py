@@ -127,7 +127,7 @@ class Chain:
             accounts.load(self.state, sender).nonce + ahead,
             sender=sender,
             fee=Amount(fee),
-            cost_limit=Cost(10_000),
+            cost_limit=Cost(10_000 if fee else 2_000),
             valid_until_height=Height(self.height + 100),
         )
 

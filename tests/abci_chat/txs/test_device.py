@@ -21,7 +21,7 @@ from abci_chat.txs.device import (
     TooManyDevices,
     UnknownDevice,
 )
-from dchat.kernel import signing
+from dchat.kernel import accounts, signing
 from dchat.kernel.errors import MalformedBody, NonceMismatch, WeakKey
 from dchat.kernel.family import Family
 from dchat.kernel.ids import ChainId, EpochMs
@@ -201,6 +201,16 @@ def test_a_revocation_with_neither_fee_nor_work_is_refused() -> None:
     chain = with_device()
 
     assert chain.block(free(chain, REVOKE)).outcomes[0].code == NoWork.code
+
+
+def test_a_revocation_of_nothing_is_not_to_be_had_by_work() -> None:
+    chain = with_device()
+    order = RevokeDevice(THINGS[0].public_key)
+
+    result = chain.block(free(chain, replace(order, work=worked_for(chain, order))))
+
+    nonce = accounts.load(chain.state, ALICE.id).nonce
+    assert (result.outcomes[0].code, nonce) == (UnknownDevice.code, 1)
 
 
 def test_work_for_another_device_revokes_nothing() -> None:

@@ -253,6 +253,18 @@ def test_a_veto_with_neither_fee_nor_work_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("who", "code"), [(BOB, NoGuardians.code), (ERIN, NotRegistered.code)])
+def test_a_veto_that_vetoes_nothing_is_not_to_be_had_by_work(who: Person, code: int) -> None:
+    """Or accounts could be made, and blocks filled, by work that never becomes harder."""
+    chain = approved()
+    nonce = accounts.load(chain.state, who.id).nonce
+    proof = toil.proof(chain.state, who, recovery.VETO_TASK, nonce, chain.height + 1)
+
+    outcome = chain.block(chain.signed(who, recovery.VETO, VetoRecovery(proof), fee=0)).outcomes[0]
+
+    assert (outcome.code, accounts.load(chain.state, who.id).nonce) == (code, nonce)
+
+
+@pytest.mark.parametrize(("who", "code"), [(BOB, NoGuardians.code), (ERIN, NotRegistered.code)])
 def test_nobody_vetoes_for_another(who: Person, code: int) -> None:
     chain = approved()
 

@@ -35,7 +35,11 @@ from dchat.kernel.errors import (
             "valid until height 9, the furthest allowed is 8",
         ),
         (CostLimitTooLow(1, 2), {"have": 1, "need": 2}, "cost limit 1 units, the work costs 2"),
-        (CostLimitTooHigh(3, 2), {"have": 3, "limit": 2}, "cost limit 3 units, a block holds 2"),
+        (
+            CostLimitTooHigh(3, 2),
+            {"have": 3, "limit": 2},
+            "cost limit 3 units, at most 2 may be declared",
+        ),
         (InsufficientFunds(1, 2), {"have": 1, "need": 2}, "holds 1 base units, needs 2"),
     ],
 )

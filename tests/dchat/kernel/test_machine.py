@@ -11,6 +11,7 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, codec, errors, machine, params, signing, supply, tx
+from dchat.kernel.family import MAX_WAIVED_COST
 from dchat.kernel.ids import AccountId, Amount, Cost
 from dchat.kernel.machine import Block, BlockContext, Event, Machine
 from dchat.kernel.refusals import REFUSALS
@@ -310,11 +311,21 @@ def test_who_has_no_account_yet_can_work_for_one() -> None:
         (worked(ENOUGH, fee=Amount(1)), errors.FeeTooLow.code),
         (worked(ENOUGH, nonce=1), errors.NonceMismatch.code),
         (worked(ENOUGH, cost_limit=0), errors.CostLimitTooLow.code),
+        (worked(ENOUGH, cost_limit=MAX_WAIVED_COST + 1), errors.CostLimitTooHigh.code),
         (worked(ENOUGH, body=(1, BOB.id)), errors.FeeTooLow.code),
         (worked(ENOUGH)[:-64] + bytes(64), errors.FeeTooLow.code),
         (signed(ALICE, (99,), fee=Amount(0)), errors.FeeTooLow.code),
     ],
-    ids=["too little", "half paid", "nonce", "cost", "malformed", "forged", "unknown"],
+    ids=[
+        "too little",
+        "half paid",
+        "nonce",
+        "cost",
+        "more cost than it may",
+        "malformed",
+        "forged",
+        "unknown",
+    ],
 )
 def test_work_that_does_not_count_leaves_no_trace(raw: bytes, code: int) -> None:
     result = run(WORKED, start(), raw)
