@@ -16,7 +16,7 @@ from abci_chat.txs import channel as families
 from abci_chat.txs import ownership
 from abci_chat.txs.channel import CloseChannel, CreateChannel, SetPolicy
 from abci_chat.txs.ownership import AcceptChannel, NameSuccessor, OfferChannel, SucceedChannel
-from dchat.cli import channel_epochs, channel_members, posts
+from dchat.cli import channel_epochs, channel_members, digits, posts
 from dchat.cli.asking import Fields, Source
 from dchat.cli.foresee import foresee
 from dchat.cli.ordering import (
@@ -29,7 +29,6 @@ from dchat.cli.ordering import (
     plan_and_carry_out,
 )
 from dchat.cli.query_channels import channel_fields, channel_of
-from dchat.cli.query_posts import parse_id
 from dchat.kernel import accounts
 from dchat.kernel.amounts import parse_amount
 from dchat.kernel.errors import OperatorError
@@ -186,7 +185,7 @@ def close(
     yes: Annotated[bool, typer.Option("--yes", help="Close it for good.")] = False,
 ) -> None:
     """Close a channel of yours for good, and take its deposit back."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     if not yes:
         raise NeedsYes("a channel that is closed never opens again")
     carry_out(sending, families.CLOSE, CloseChannel(channel_id), _told(channel_id))
@@ -203,7 +202,7 @@ def policy(  # noqa: PLR0913 -- Typer: one parameter per option
     join: Join = None,
 ) -> None:
     """Change what is allowed in a channel of yours; what is not named stays."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
 
     async def make(source: Source, _sender: Identity) -> Plan[SetPolicy]:
         before = (await channel_of(source, channel_id)).policy
@@ -223,14 +222,14 @@ def offer(
     ] = None,
 ) -> None:
     """Offer a channel of yours, with its deposit, to somebody who accepts it."""
-    body = OfferChannel(parse_id(channel), _heir(to))
+    body = OfferChannel(digits.parse(channel, "a channel id"), _heir(to))
     carry_out(sending, ownership.OFFER, body, _told(body.channel))
 
 
 @ordering
 def accept(sending: Sending, *, channel: ChannelOption) -> None:
     """Take a channel that was offered to you; its owner stays as a moderator."""
-    body = AcceptChannel(parse_id(channel))
+    body = AcceptChannel(digits.parse(channel, "a channel id"))
     carry_out(sending, ownership.ACCEPT, body, _told(body.channel))
 
 
@@ -244,14 +243,14 @@ def successor(
     ] = None,
 ) -> None:
     """Name who may take a channel of yours once you are gone."""
-    body = NameSuccessor(parse_id(channel), _heir(to))
+    body = NameSuccessor(digits.parse(channel, "a channel id"), _heir(to))
     carry_out(sending, ownership.NAME_SUCCESSOR, body, _told(body.channel))
 
 
 @ordering
 def succeed(sending: Sending, *, channel: ChannelOption) -> None:
     """Take a channel whose owner is gone and named you."""
-    body = SucceedChannel(parse_id(channel))
+    body = SucceedChannel(digits.parse(channel, "a channel id"))
     carry_out(sending, ownership.SUCCEED, body, _told(body.channel))
 
 

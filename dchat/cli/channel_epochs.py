@@ -13,6 +13,7 @@ from abci_chat.state import epochs, hidden
 from abci_chat.state.channels import Role
 from abci_chat.txs import epoch as families
 from abci_chat.txs.epoch import CommitEpoch
+from dchat.cli import digits
 from dchat.cli import roster as rosters
 from dchat.cli.asking import Asked, Fields, Source, answer, asking
 from dchat.cli.channel_members import (
@@ -24,7 +25,6 @@ from dchat.cli.channel_members import (
 )
 from dchat.cli.foresee import foresee
 from dchat.cli.ordering import Plan, Sending, Told, ordering, plan_and_carry_out
-from dchat.cli.query_posts import parse_id
 from dchat.cli.roster import Roster
 from dchat.kernel import accounts
 from dchat.kernel.errors import OperatorError
@@ -90,7 +90,7 @@ def epoch(  # noqa: PLR0913 -- Typer: one parameter per option
     ] = None,
 ) -> None:
     """Commit a channel's next epoch; who builds on an older one is told to rebase."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     known = None if roster is None else rosters.load(roster, channel_id)
     group_commit = bytes(epochs.HASH_BYTES) if sent is None else _hash_of(sent)
     if (output is None) != (posting_key is None) or (output is None and (known or seats)):
@@ -98,7 +98,7 @@ def epoch(  # noqa: PLR0913 -- Typer: one parameter per option
     committed = _Hidden()
     if output is not None:
         following = _reseated(known or rosters.fresh(channel_id), seats or [])
-        committed = _hidden(following, parse_id(posting_key or ""))
+        committed = _hidden(following, digits.parse(posting_key or "", "a posting key"))
         rosters.save(output, following)
 
     async def make(source: Source, sender: Identity) -> Plan[CommitEpoch]:
@@ -147,7 +147,7 @@ def prove_member(
     asked: Asked, *, channel: ChannelOption, roster: MadeRoster, who: MemberOption
 ) -> None:
     """Show what a hidden member would show to act, and check that it holds in the present epoch."""
-    channel_id, account = parse_id(channel), accounts.parse_account(who)
+    channel_id, account = digits.parse(channel, "a channel id"), accounts.parse_account(who)
     shown = rosters.load(roster, channel_id).proof(account)
 
     async def ask(source: Source) -> Fields:

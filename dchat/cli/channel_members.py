@@ -22,12 +22,12 @@ from abci_chat.txs.member import (
     SetRole,
     UnbanMember,
 )
+from dchat.cli import digits
 from dchat.cli import roster as rosters
 from dchat.cli.asking import Fields, Source
 from dchat.cli.foresee import block_time, foresee
 from dchat.cli.ordering import After, Plan, Sending, Told, carry_out, ordering, plan_and_carry_out
 from dchat.cli.query_channels import channel_of, epoch_fields
-from dchat.cli.query_posts import parse_id
 from dchat.cli.roster import Roster
 from dchat.cli.show import moment
 from dchat.kernel import accounts
@@ -70,14 +70,14 @@ def _told(channel_id: bytes, **done: str | bool) -> Told:
 @ordering
 def join(sending: Sending, *, channel: ChannelOption) -> None:
     """Become a member of a channel that is open, or into which you were invited."""
-    body = JoinChannel(parse_id(channel))
+    body = JoinChannel(digits.parse(channel, "a channel id"))
     carry_out(sending, member.JOIN, body, _told(body.channel))
 
 
 @ordering
 def leave(sending: Sending, *, channel: ChannelOption, roster: RosterOption = None) -> None:
     """Be a member no more; from a private channel with a proof, which shows that you were one."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     known = None if roster is None else rosters.load(roster, channel_id)
 
     async def make(_source: Source, sender: Identity) -> Plan[LeaveChannel]:
@@ -90,14 +90,14 @@ def leave(sending: Sending, *, channel: ChannelOption, roster: RosterOption = No
 @ordering
 def ask_in(sending: Sending, *, channel: ChannelOption, who: MemberOption) -> None:
     """Invite somebody into a channel that you moderate."""
-    body = InviteMember(parse_id(channel), accounts.parse_account(who))
+    body = InviteMember(digits.parse(channel, "a channel id"), accounts.parse_account(who))
     carry_out(sending, invite.INVITE, body, _told(body.channel, member=who))
 
 
 @ordering
 def request(sending: Sending, *, channel: ChannelOption) -> None:
     """Ask the moderators of a channel to let you in."""
-    body = RequestJoin(parse_id(channel))
+    body = RequestJoin(digits.parse(channel, "a channel id"))
     carry_out(sending, invite.REQUEST, body, _told(body.channel))
 
 
@@ -110,7 +110,7 @@ def answer(
     accept: Annotated[bool, typer.Option("--accept/--deny", help="Let in, or turn down.")],
 ) -> None:
     """Answer somebody who asked to be let in."""
-    body = AnswerRequest(parse_id(channel), accounts.parse_account(who), accept)
+    body = AnswerRequest(digits.parse(channel, "a channel id"), accounts.parse_account(who), accept)
     carry_out(sending, invite.ANSWER, body, _told(body.channel, member=who, accepted=accept))
 
 
@@ -125,7 +125,7 @@ def ban(
     ] = None,
 ) -> None:
     """Remove somebody from a channel that you moderate, and keep them out."""
-    channel_id, whom = parse_id(channel), accounts.parse_account(who)
+    channel_id, whom = digits.parse(channel, "a channel id"), accounts.parse_account(who)
 
     async def make(source: Source, _sender: Identity) -> Plan[BanMember]:
         now = await block_time(source)
@@ -139,7 +139,7 @@ def ban(
 @ordering
 def unban(sending: Sending, *, channel: ChannelOption, who: MemberOption) -> None:
     """Keep somebody out no more."""
-    body = UnbanMember(parse_id(channel), accounts.parse_account(who))
+    body = UnbanMember(digits.parse(channel, "a channel id"), accounts.parse_account(who))
     carry_out(sending, member.UNBAN, body, _told(body.channel, member=who))
 
 
@@ -152,7 +152,9 @@ def role(
     new: Annotated[RoleName, typer.Option("--role", help="What they may do from now on.")],
 ) -> None:
     """Make a member of your channel a moderator, or a moderator a member."""
-    body = SetRole(parse_id(channel), accounts.parse_account(who), Role[new.name])
+    body = SetRole(
+        digits.parse(channel, "a channel id"), accounts.parse_account(who), Role[new.name]
+    )
     carry_out(sending, member.SET_ROLE, body, _told(body.channel, member=who, role=new.value))
 
 
@@ -169,7 +171,7 @@ def remove(
     ] = False,
 ) -> None:
     """Remove a member at once, whatever the epoch; from a private channel without naming them."""
-    channel_id, whom = parse_id(channel), accounts.parse_account(who)
+    channel_id, whom = digits.parse(channel, "a channel id"), accounts.parse_account(who)
     if roster is None:
         body = RemoveMember(channel_id, whom)
         carry_out(sending, member.REMOVE, body, _told(channel_id, member=who))

@@ -20,6 +20,7 @@ from abci_chat.txs import recovery as recovery_families
 from abci_chat.txs.device import AddDevice, RevokeDevice
 from abci_chat.txs.guardians import CancelGuardians, SetGuardians
 from abci_chat.txs.recovery import VetoRecovery
+from dchat.cli import digits
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.foresee import block_time, foresee
 from dchat.cli.ordering import Plan, Sending, Told, carry_out, ordering, plan_and_carry_out
@@ -29,7 +30,6 @@ from dchat.cli.unlock import unlock
 from dchat.client import work
 from dchat.client.ledger import Ledger
 from dchat.kernel import accounts, codec, signing
-from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import AccountId, Nonce
 from dchat.node.identity import Identity
 
@@ -41,13 +41,6 @@ DeviceKey = Annotated[str, typer.Option(help="The device's public key, 64 hexade
 ByWork = Annotated[
     bool, typer.Option("--work", help="Work in place of the fee, for an account without credits.")
 ]
-
-
-class BadKey(OperatorError):
-    """The text is no public key."""
-
-    exit_code = 2
-    hint = "a public key is 64 hexadecimal digits"
 
 
 def register(group: typer.Typer) -> None:
@@ -82,7 +75,7 @@ def add_device(
 @ordering
 def revoke_device(sending: Sending, *, device_key: DeviceKey, by_work: ByWork = False) -> None:
     """Let a device of yours sign for your identity no more, for good."""
-    key = parse_key(device_key)
+    key = digits.parse(device_key, "a public key")
     told = Told({"device": key}, _devices_of, "chat")
 
     async def make(source: Source, sender: Identity) -> Plan[RevokeDevice]:
@@ -142,17 +135,6 @@ def veto_recovery(sending: Sending, *, by_work: ByWork = False) -> None:
         return Plan(VetoRecovery(proof), told, nonce)
 
     plan_and_carry_out(sending, recovery_families.VETO, make, "chat")
-
-
-def parse_key(text: str) -> bytes:
-    """Return the public key that the text spells. Raises: BadKey."""
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != signing.PUBLIC_KEY_BYTES:
-        raise BadKey(f"{text!r} is not a public key")
-    return key
 
 
 async def guardians_of(source: Source, owner: AccountId) -> Fields:

@@ -15,10 +15,11 @@ from abci_chat.state import recoveries
 from abci_chat.state.recoveries import Standing
 from abci_chat.txs import recovery as families
 from abci_chat.txs.recovery import ApproveRecovery, FinishRecovery
+from dchat.cli import digits
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.asking import read as ask
 from dchat.cli.foresee import block_time, foresee
-from dchat.cli.identity_keys import Whose, parse_key
+from dchat.cli.identity_keys import Whose
 from dchat.cli.ordering import After, Sending, Told, carry_out, ordering
 from dchat.cli.show import moment, show
 from dchat.cli.unlock import PassphraseFile
@@ -108,7 +109,7 @@ def finish_recovery(
     key: Key,
 ) -> None:
     """Give an account the key that its guardians approved, once the timelock is over."""
-    body = FinishRecovery(accounts.parse_account(account), parse_key(key))
+    body = FinishRecovery(accounts.parse_account(account), digits.parse(key, "a public key"))
 
     async def after(source: Source, _sender: AccountId) -> Fields:
         held = await foresee(source, lambda draft: accounts.load(draft, body.owner))
@@ -120,7 +121,7 @@ def finish_recovery(
 @asking
 def show_recovery(asked: Asked, account: Whose, *, key: Key) -> None:
     """Show who approved a new key for an account, and when it can be finished."""
-    owner, public_key = accounts.parse_account(account), parse_key(key)
+    owner, public_key = accounts.parse_account(account), digits.parse(key, "a public key")
 
     async def find(source: Source) -> Fields:
         return await _standing_of(owner, public_key)(source, owner)

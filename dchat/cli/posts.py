@@ -16,13 +16,14 @@ from abci_chat.txs import expire as expiry
 from abci_chat.txs import post as families
 from abci_chat.txs.expire import ExpirePosts
 from abci_chat.txs.post import CLASSES, Post, PostBatch, SignedPart
+from dchat.cli import digits
 from dchat.cli.asking import Fields, Source
 from dchat.cli.chains import Network, entry_of, with_chain
 from dchat.cli.foresee import block_time, foresee
 from dchat.cli.identity_keys import DEVICE
 from dchat.cli.ordering import After, Plan, Sending, Told, ordering, plan_and_carry_out
 from dchat.cli.post_files import Leaves, Signed, keep_proofs, line_of, read_leaves, read_parts
-from dchat.cli.query_posts import anchor_fields, parse_id, sequence_of, walk
+from dchat.cli.query_posts import anchor_fields, sequence_of, walk
 from dchat.cli.unlock import PassphraseFile, unlock
 from dchat.kernel import accounts, signing
 from dchat.kernel.errors import OperatorError, TxRejected
@@ -73,7 +74,10 @@ def post(
     proofs: Proofs = None,
 ) -> None:
     """Give one commitment of yours its number and time in a channel that lists its members."""
-    channel_id, leaf = parse_id(channel), parse_id(commitment)
+    channel_id, leaf = (
+        digits.parse(channel, "a channel id"),
+        digits.parse(commitment, "a commitment"),
+    )
 
     async def make(source: Source, sender: Identity) -> Plan[Post]:
         who = sender.account_id
@@ -101,7 +105,7 @@ def sign_posts(  # noqa: PLR0913 -- Typer: one parameter per option
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Sign your next posts for somebody else to send: prints a part, which reveals no more."""
-    channel_id, leaves = parse_id(channel), read_leaves(commitments)
+    channel_id, leaves = digits.parse(channel, "a channel id"), read_leaves(commitments)
     opened = unlock(identity_file, passphrase_file)
     mine = author is None
     who = opened.account_id if mine else accounts.parse_account(author)
@@ -133,7 +137,7 @@ def post_batch(  # noqa: PLR0913 -- Typer: one parameter per option
     proofs: Proofs = None,
 ) -> None:
     """Give up to 1024 commitments of many authors their numbers, for the price of a few posts."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     given = [] if parts is None else read_parts(parts)
     leaves = () if commitments is None else read_leaves(commitments)
     key = None if posting_key is None else unlock(posting_key)
@@ -166,7 +170,7 @@ def expire(
     ] = posts.MAX_EXPIRED,
 ) -> None:
     """Take away what a channel keeps no longer, whoever asks; a tombstone stays."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
 
     async def make(source: Source, _sender: Identity) -> Plan[ExpirePosts]:
         firsts = await _expired(source, channel_id, most)
@@ -190,7 +194,7 @@ def anchor(
 
     Send it from an account that belongs to nobody in particular, a burner.
     """
-    seed, digest = unlock(conversation).account_seed, parse_id(head)
+    seed, digest = unlock(conversation).account_seed, digits.parse(head, "a hash")
 
     async def make(source: Source, _sender: Identity) -> Plan[anchors.SetAnchor]:
         body = anchors.sign(seed, source.chain.entry.chain_id, number, digest)

@@ -13,6 +13,7 @@ from abci_chat.state import handles
 from abci_chat.state.identities import IDENTITY, MAX_HANDLE_BYTES
 from dchat.cli import (
     checked,
+    digits,
     listing,
     query_beacon,
     query_channels,
@@ -75,13 +76,6 @@ SOCIETY = (
 """The files with the chat chain's own queries."""
 
 Account_ = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Account id, dchat1….")]
-
-
-class BadHash(OperatorError):
-    """The text is not a transaction hash."""
-
-    exit_code = 2
-    hint = "a transaction hash is 64 hexadecimal digits, as `dchat tx send` prints it"
 
 
 def register(app: typer.Typer) -> None:
@@ -202,7 +196,7 @@ def tx(  # noqa: PLR0913 -- Typer: one parameter per option
     as_json: Json = False,
 ) -> None:
     """Show what became of a transaction: its block and its result are proved by the next header."""
-    wanted = _parse_hash(tx_hash)
+    wanted = TxHash(digits.parse(tx_hash, "a transaction hash"))
 
     async def believe(opened: OpenChain) -> tuple[Included, Checked]:
         return await opened.rpc.wait_for(wanted, wait_s), NoProof(checked.TRUSTED)
@@ -281,16 +275,6 @@ def _alike(record: bytes | None, handle: str) -> str:
 
 def _decode(record: bytes | None) -> Account:
     return accounts.decode(record) if record else accounts.EMPTY
-
-
-def _parse_hash(text: str) -> TxHash:
-    try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != TX_HASH_BYTES:
-        raise BadHash(f"{text!r} is not a transaction hash")
-    return TxHash(raw)
 
 
 def _group() -> None:

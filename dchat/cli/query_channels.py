@@ -10,9 +10,9 @@ from abci_chat import keys
 from abci_chat.state import channels, epochs, members
 from abci_chat.state.channels import Channel, Fact
 from abci_chat.state.epochs import Epoch
+from dchat.cli import digits
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.foresee import foresee
-from dchat.cli.query_posts import parse_id
 from dchat.cli.records import (
     DEFAULT_LISTED,
     After,
@@ -46,7 +46,7 @@ def register(group: typer.Typer) -> None:
 @asking
 def show_channel(asked: Asked, channel: ChannelArgument) -> None:
     """Show a channel: its owner, what is allowed there, and its present epoch."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     answer(asked, "chat", lambda source: channel_fields(source, channel_id))
 
 
@@ -107,7 +107,7 @@ def show_members(
     asked: Asked, channel: ChannelArgument, *, after: After = "", limit: Limit = DEFAULT_LISTED
 ) -> None:
     """List the members of a channel that is not private, and their roles; the owner apart."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     kind = Kind("members", keys.members(channel_id), members.MEMBER)
 
     async def ask(source: Source) -> Fields:

@@ -11,7 +11,7 @@ from abci_chat.state import cases, jury, pools, targets
 from abci_chat.state.cases import Case
 from abci_chat.state.jury import Juror
 from abci_chat.state.targets import Kind, Target
-from dchat.cli import records
+from dchat.cli import digits, records
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.records import DEFAULT_LISTED, After, Limit, Paging, account_at, add_up
 from dchat.cli.show import moment
@@ -142,16 +142,9 @@ def named_target(
             return Target(Kind.HANDLE, handle.encode())
         case (None, None, str(), _):
             kind = Kind.POST if post else Kind.CHANNEL
-            return Target(kind, _channel_id(channel), post)
+            return Target(kind, digits.parse(channel, "a channel id"), post)
         case _:
             raise BadTarget("name one account, handle, channel or post")
-
-
-def _channel_id(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise BadTarget(f"{text!r} is no channel id") from None
 
 
 async def _marks(source: Source, target: Target) -> list[int]:

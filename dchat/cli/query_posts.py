@@ -12,6 +12,7 @@ from abci_chat import keys
 from abci_chat.state import conversations, post_proofs, posts, targets
 from abci_chat.state.posts import Batch, Sequence
 from abci_chat.state.targets import Shown
+from dchat.cli import digits
 from dchat.cli.asking import Asked, Fields, NotThere, Source, answer, asking
 from dchat.cli.records import DEFAULT_LISTED, Limit
 from dchat.cli.show import moment
@@ -28,13 +29,6 @@ ID_BYTES: Final = 32
 ChannelText = Annotated[
     str, typer.Argument(metavar="CHANNEL", help="The channel's id, 64 hexadecimal digits.")
 ]
-
-
-class BadId(OperatorError):
-    """The text is no id of a channel or conversation, and no hash."""
-
-    exit_code = 2
-    hint = "ids and hashes are 64 hexadecimal digits"
 
 
 class BadPostProof(OperatorError):
@@ -89,7 +83,7 @@ def show_posts(
     limit: Limit = DEFAULT_LISTED,
 ) -> None:
     """List a channel's posts by record, with none left out, and the tombstone of what expired."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
 
     async def ask(source: Source) -> Fields:
         held = await sequence_of(source, channel_id)
@@ -115,7 +109,7 @@ def show_post(
     ] = None,
 ) -> None:
     """Show the record that a post is in, or that it expired; check a proof of it that was kept."""
-    channel_id = parse_id(channel)
+    channel_id = digits.parse(channel, "a channel id")
     shown = None if proof is None else read_proof(proof)
 
     async def ask(source: Source) -> Fields:
@@ -139,7 +133,7 @@ def show_anchor(
     ],
 ) -> None:
     """Show up to where a conversation's hash chain is anchored, and since when."""
-    name = parse_id(conversation)
+    name = digits.parse(conversation, "a conversation")
     answer(asked, "chat", lambda source: anchor_fields(source, name))
 
 
@@ -155,17 +149,6 @@ async def anchor_fields(source: Source, name: bytes) -> Fields:
         "head": found.head,
         "at": moment(found.at),
     }
-
-
-def parse_id(text: str) -> bytes:
-    """Return the id or hash that the text names. Raises: BadId."""
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != ID_BYTES:
-        raise BadId(f"{text!r} is not 64 hexadecimal digits")
-    return found
 
 
 async def sequence_of(source: Source, channel_id: bytes) -> Sequence:

@@ -12,6 +12,7 @@ from abci_currency.txs import escrow as escrows
 from abci_currency.txs import relay as families
 from abci_currency.txs.escrow import CloseEscrow, OpenEscrow, SettleEscrow, TopUpEscrow
 from abci_currency.txs.relay import EditRelay, RegisterRelay, SettleRelay, TopUpRelay, UnbondRelay
+from dchat.cli import digits
 from dchat.cli.asking import Fields, NotThere, Source
 from dchat.cli.foresee import foresee
 from dchat.cli.ordering import (
@@ -32,7 +33,6 @@ from dchat.cli.show import tokens
 from dchat.cli.unlock import unlock
 from dchat.kernel import accounts, params, signing
 from dchat.kernel.amounts import parse_amount
-from dchat.kernel.errors import OperatorError
 from dchat.kernel.ids import AccountId, Height
 from dchat.node.identity import Identity
 from relay.net.address import PeerId
@@ -49,13 +49,6 @@ Addresses = Annotated[
     typer.Option("--address", help="Where it listens, /ip4/…/tcp/…; up to 8 times."),
 ]
 Number = Annotated[int, typer.Option(min=0, help="The escrow's number, as `query escrows` has it.")]
-
-
-class BadKey(OperatorError):
-    """The text is no public key."""
-
-    exit_code = 2
-    hint = "a public key is 64 hexadecimal digits"
 
 
 def register(group: typer.Typer) -> None:
@@ -147,7 +140,7 @@ def open_escrow(
 ) -> None:
     """Set postage aside for a relay, to be paid out by cheques that you sign."""
     peer, units = peer_key(PeerId(relay)), parse_amount(amount)
-    named = None if cheque_key is None else _parse_key(cheque_key)
+    named = None if cheque_key is None else digits.parse(cheque_key, "a public key")
     told = Told({"relay": relay, "amount": tokens(units)}, escrows_of)
 
     async def make(_source: Source, sender: Identity) -> Plan[OpenEscrow]:
@@ -155,16 +148,6 @@ def open_escrow(
         return Plan(OpenEscrow(peer, key, units), told)
 
     plan_and_carry_out(sending, escrows.OPEN, make)
-
-
-def _parse_key(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != signing.PUBLIC_KEY_BYTES:
-        raise BadKey(f"{text!r} is not a public key")
-    return key
 
 
 @ordering
