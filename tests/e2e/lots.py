@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from dchat.kernel.genesis import Allocation
 from dchat.kernel.ids import Amount, ChainId, Cost
 from dchat.kernel.params import DEFAULT
 from genesis import build
+from tests.e2e.quick import Change
 from tests.e2e.solo import PATIENCE_S, Json, Solo
 from tests.fakes.memory import ALICE, BOB, CAROL, FOUNDER, Person, signed
 from tests.fakes.orders import registration
@@ -148,14 +149,16 @@ class Lots:
         return events
 
 
-def build_four(home: Path) -> Lots:
-    """Write four homes of one chain; nothing runs yet."""
-    nodes = [_solo(home / f"node{at}", at) for at in range(len(OPERATORS))]
+def build_four(
+    home: Path, change: Change = lambda begun: begun, settings: Mapping[str, str] = SETTINGS
+) -> Lots:
+    """Write four homes of one chain, whose beginning was changed so; nothing runs yet."""
+    nodes = [_solo(home / f"node{at}", at, settings) for at in range(len(OPERATORS))]
     ids = [each.run_cometbft("show-node-id").strip() for each in nodes]
     peers = ",".join(
         f"{node_id}@127.0.0.1:{each.p2p_port}" for node_id, each in zip(ids, nodes, strict=True)
     )
-    document = _genesis(nodes)
+    document = _genesis(nodes, change)
     for each in nodes:
         (each.home / "config" / "genesis.json").write_text(document)
         config = each.home / "config" / "config.toml"
@@ -173,21 +176,21 @@ def write_secret(node: Solo, content: bytes) -> Path:
     return path
 
 
-def _solo(home: Path, at: int) -> Solo:
+def _solo(home: Path, at: int, settings: Mapping[str, str]) -> Solo:
     home.mkdir()
     made = Solo(
         home,
         "abci_chat",
         genesis.SHAPE.encode(genesis.Genesis(DEFAULT, ())),
         CHAIN,
-        SETTINGS,
+        settings,
         ("--beacon-secret", str(home / "secret")),
     )
     write_secret(made, secret(at))
     return made
 
 
-def _genesis(nodes: list[Solo]) -> str:
+def _genesis(nodes: list[Solo], change: Change) -> str:
     files = [json.loads((each.home / "config" / "genesis.json").read_text()) for each in nodes]
     members = [member for each in files for member in each["validators"]]
     bound = [
@@ -209,8 +212,9 @@ def _genesis(nodes: list[Solo]) -> str:
         tuple(sorted(bound, key=lambda each: each.consensus_key)),
         build.currency_bounds(),
     )
-    chat.check(beginning)
-    state = base64.b64encode(chat.SHAPE.encode(beginning)).decode()
+    changed = change(beginning)
+    chat.check(changed)
+    state = base64.b64encode(chat.SHAPE.encode(changed)).decode()
     return json.dumps({**files[0], "validators": members, "app_state": state})
 
 

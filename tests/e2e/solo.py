@@ -70,6 +70,14 @@ class Solo:
     def socket(self) -> Path:
         return self.home / "app.sock"
 
+    def rewrite_genesis(self, app_state: bytes) -> None:
+        """Let the chain, which has not run yet, begin with this state."""
+        self.app_state = app_state
+        path = self.home / "config" / "genesis.json"
+        genesis: Json = json.loads(path.read_text())
+        genesis["app_state"] = base64.b64encode(app_state).decode()
+        path.write_text(json.dumps(genesis))
+
     def start(self) -> None:
         self.start_app()
         self.start_node()
@@ -200,9 +208,8 @@ class Solo:
         voter = genesis["validators"][0]
         key = base64.b64decode(voter["pub_key"]["value"])
         self.voter = ValidatorPower(key, int(voter["power"]))
-        self.app_state = founded(self.chain, self.app_state, self.voter)
-        genesis["app_state"] = base64.b64encode(self.app_state).decode()
         path.write_text(json.dumps(genesis))
+        self.rewrite_genesis(founded(self.chain, self.app_state, self.voter))
 
     def _write_config(self) -> None:
         path = self.home / "config" / "config.toml"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,54 +20,21 @@ from abci_chat.txs import channel, epoch, member
 from abci_chat.txs.channel import CreateChannel
 from abci_chat.txs.epoch import CommitEpoch, EpochMoved, RemoveLeaf
 from abci_chat.txs.member import JoinChannel, RemoveMember, SetRole
-from dchat.kernel import codec, genesis, params
-from dchat.kernel.ids import Amount, Height
-from tests.e2e.solo import PATIENCE_S, Json, Solo
+from dchat.kernel.ids import Amount
+from tests.e2e import quick
+from tests.e2e.quick import Orders
 from tests.fakes.channels import DAVE, PRIVATE, PUBLIC, Tree, posting_key
-from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person, signed
-from tests.fakes.orders import registration
+from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FUNDS = Amount(100_000_000)
-FAR = Height(5_000)
 EVERYBODY = (ALICE, BOB, CAROL, DAVE)
 
 
 @dataclass
-class Town:
-    """The chain, and the next nonce of everybody on it."""
-
-    solo: Solo
-    nonces: dict[Person, int] = field(default_factory=dict[Person, int])
-
-    def sign(self, who: Person, body: tuple[codec.Raw, ...]) -> bytes:
-        """Somebody's next transaction."""
-        nonce = self.nonces.get(who, 0)
-        self.nonces[who] = nonce + 1
-        return signed(who, body, nonce, valid_until_height=FAR)
-
-    def do(self, who: Person, body: tuple[codec.Raw, ...]) -> Json:
-        """What a block made of an order; CheckTx let it in."""
-        did = self.solo.commit(self.sign(who, body))
-        assert did["check_tx"].get("code", 0) == 0, did
-        return did["tx_result"]
-
-    def together(self, *raws: bytes) -> list[Json]:
-        """What became of transactions that were all sent before any was in a block."""
-        assert [self.solo.submit(raw)["code"] for raw in raws] == [0] * len(raws)
-        return [self.found(raw) for raw in raws]
-
-    def found(self, raw: bytes) -> Json:
-        """Polls until a block carries the transaction; its result, with its height."""
-        wanted = "0x" + sha256(raw).hexdigest()
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            try:
-                return self.solo.rpc("tx", hash=wanted)
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError(f"not in a block\n{self.solo.logs()}")
+class Groups(Orders):
+    """People with channels of theirs."""
 
     def create(self, form: CreateChannel) -> bytes:
         """Alice's new channel."""
@@ -108,21 +74,16 @@ def hidden_commit(now: Epoch, where: bytes, tree: Tree, shown: Tree, who: Person
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
+def town(tmp_path: Path) -> Iterator[Groups]:
     """A chain on which everybody has an identity."""
-    ids = sorted(who.id for who in EVERYBODY)
-    held = genesis.Genesis(params.DEFAULT, tuple(genesis.Allocation(each, FUNDS) for each in ids))
-    solo = Solo(tmp_path / "node", "abci_chat", genesis.SHAPE.encode(held), chain_id=CHAIN)
-    solo.start()
-    solo.wait_for_height(2)
-    opened = Town(solo)
-    done = opened.together(*[opened.sign(who, registration(who)) for who in EVERYBODY])
-    assert [each["tx_result"]["code"] for each in done] == [0] * len(EVERYBODY)
-    yield opened
-    solo.stop()
+    held = dict.fromkeys(EVERYBODY, FUNDS)
+    with quick.chat_chain(tmp_path / "node", held, lambda begun: begun, CHAIN) as solo:
+        opened = Groups(solo)
+        opened.register(*EVERYBODY)
+        yield opened
 
 
-def with_moderator(town: Town) -> bytes:
+def with_moderator(town: Groups) -> bytes:
     """A public channel of alice's in which bob moderates."""
     where = town.create(PUBLIC)
     town.do(BOB, member.JOIN.body(JoinChannel(where)))
@@ -130,7 +91,7 @@ def with_moderator(town: Town) -> bytes:
     return where
 
 
-def test_of_two_admins_who_change_an_epoch_at_once_one_is_told_to_rebase(town: Town) -> None:
+def test_of_two_admins_who_change_an_epoch_at_once_one_is_told_to_rebase(town: Groups) -> None:
     where = with_moderator(town)
     before = town.epoch(where)
     orders = [(ALICE, "from alice"), (BOB, "from bob")]
@@ -139,12 +100,12 @@ def test_of_two_admins_who_change_an_epoch_at_once_one_is_told_to_rebase(town: T
         *[town.sign(who, epoch.COMMIT.body(commit(before, where, sent))) for who, sent in orders]
     )
 
-    codes = [each["tx_result"]["code"] for each in did]
+    codes = [each["code"] for each in did]
     lost = codes.index(EpochMoved.code)
     (loser, sent), (_, won) = orders[lost], orders[1 - lost]
     present = town.epoch(where)
     assert sorted(codes) == [0, EpochMoved.code]
-    assert "builds on epoch 0, the present one is 1" in did[lost]["tx_result"]["log"]
+    assert "builds on epoch 0, the present one is 1" in did[lost]["log"]
     assert (present.number, present.group_commit) == (1, sha256(won.encode()).digest())
 
     rebased = town.do(loser, epoch.COMMIT.body(commit(present, where, sent)))
@@ -156,7 +117,7 @@ def test_of_two_admins_who_change_an_epoch_at_once_one_is_told_to_rebase(town: T
     )
 
 
-def test_a_moderator_who_was_removed_cannot_stall_the_group(town: Town) -> None:
+def test_a_moderator_who_was_removed_cannot_stall_the_group(town: Groups) -> None:
     where = with_moderator(town)
     prepared = commit(town.epoch(where), where, "from bob")
     removal = town.do(ALICE, member.REMOVE.body(RemoveMember(where, BOB.id)))
@@ -170,7 +131,7 @@ def test_a_moderator_who_was_removed_cannot_stall_the_group(town: Town) -> None:
     )
 
     assert (removal["code"], left.number, left.stale, left.removals) == (0, 0, True, 1)
-    codes = [each["tx_result"]["code"] for each in did]
+    codes = [each["code"] for each in did]
     assert codes[-1] == 0
     assert set(codes[:2]) <= {NotAMember.code, EpochMoved.code}
     assert codes[2] == NotAMember.code
@@ -178,7 +139,7 @@ def test_a_moderator_who_was_removed_cannot_stall_the_group(town: Town) -> None:
     assert town.epoch(where).group_commit == sha256(b"without bob").digest()
 
 
-def test_a_hidden_moderator_who_was_removed_cannot_stall_the_group_either(town: Town) -> None:
+def test_a_hidden_moderator_who_was_removed_cannot_stall_the_group_either(town: Groups) -> None:
     where = town.create(PRIVATE)
     tree = Tree(where, bob=Role.MODERATOR, carol=Role.MODERATOR, dave=Role.MEMBER)
     first = hidden_commit(town.epoch(where), where, tree, tree, ALICE)

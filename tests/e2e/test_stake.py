@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import base64
-import json
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from abci_currency import genesis as currency
+from abci_currency.genesis import Beginning
 from abci_currency.params import SLASHING, STAKING
 from abci_currency.txs import consensus_key
 from abci_currency.txs.consensus_key import RotateConsensusKey
 from abci_currency.txs.delegate import DELEGATE, UNDELEGATE, Delegate, Undelegate
 from abci_currency.txs.validator import CREATE, CreateValidator
-from dchat.kernel import codec, genesis, params, tx
+from dchat.kernel import codec
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.ids import Amount, ChainId
+from tests.e2e import quick
+from tests.e2e.quick import Orders
 from tests.e2e.solo import PATIENCE_S, Solo
-from tests.fakes.memory import ALICE, BOB, FOUNDER, Person, envelope
+from tests.fakes.memory import ALICE, BOB, FOUNDER, Person
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -33,38 +32,26 @@ OLD, NEW = Person(b"o" * 32), Person(b"n" * 32)
 
 
 @pytest.fixture
-def solo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Solo]:
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orders]:
     """A chain whose one validator votes with ten tokens, and where stake is due after SPAN_MS."""
-    ids = sorted(person.id for person in (ALICE, BOB))
-    held = genesis.Genesis(params.DEFAULT, tuple(genesis.Allocation(each, FUNDS) for each in ids))
-    home = tmp_path_factory.mktemp("n")
-    chain = Solo(home, "abci_currency", genesis.SHAPE.encode(held))
-    hasten(home / "config" / "genesis.json")
-    chain.start()
-    chain.wait_for_height(2)
-    yield chain
-    chain.stop(signal.SIGKILL)
+    held = dict.fromkeys((ALICE, BOB), FUNDS)
+    with quick.currency_chain(tmp_path_factory.mktemp("n"), held, hasten) as solo:
+        yield Orders(solo)
 
 
-def hasten(path: Path) -> None:
-    """Let a genesis file's stake be due after SPAN_MS, and evidence count no longer."""
-    document = json.loads(path.read_text())
-    begun = currency.decode(base64.b64decode(document["app_state"]))
+def hasten(begun: Beginning) -> Beginning:
+    """Let stake be due after SPAN_MS, and evidence count no longer."""
     staking = replace(begun.rules.staking, unbonding_ms=SPAN_MS, key_rotation_fee=Amount(5))
     slashing = replace(SLASHING.default, evidence_max_age_ms=SPAN_MS)
-    begun = replace(begun, rules=replace(begun.rules, staking=staking, slashing=slashing))
     STAKING.check(staking)
-    document["app_state"] = base64.b64encode(currency.SHAPE.encode(begun)).decode()
-    path.write_text(json.dumps(document))
+    return replace(begun, rules=replace(begun.rules, staking=staking, slashing=slashing))
 
 
-def order(solo: Solo, who: Person, body: tuple[codec.Raw, ...]) -> int:
+def order(orders: Orders, who: Person, body: tuple[codec.Raw, ...]) -> int:
     """The height of the block that carried it out."""
-    plain = envelope(who, body, solo.account(who).nonce)
-    raw = tx.build(replace(plain, chain_id=ChainId(solo.chain_id)), who.seed)
-    result = solo.commit(raw)
-    assert (result["check_tx"]["code"], result["tx_result"]["code"]) == (0, 0), result
-    return int(result["height"])
+    did = orders.do(who, body)
+    assert did["code"] == 0, did
+    return did["height"]
 
 
 def voting(solo: Solo, height: int) -> list[int]:
@@ -87,8 +74,9 @@ def until_paid(solo: Solo, who: Person, least: int) -> None:
         time.sleep(0.1)
 
 
-def test_the_set_of_validators_follows_stake_two_blocks_later(solo: Solo) -> None:
-    staked = order(solo, BOB, DELEGATE.body(Delegate(FOUNDER.id, Amount(40 * UNIT))))
+def test_the_set_of_validators_follows_stake_two_blocks_later(orders: Orders) -> None:
+    solo = orders.solo
+    staked = order(orders, BOB, DELEGATE.body(Delegate(FOUNDER.id, Amount(40 * UNIT))))
     assert (voting(solo, staked + 1), voting(solo, staked + 2)) == ([10], [50])
 
     form = CreateValidator(
@@ -101,17 +89,17 @@ def test_the_set_of_validators_follows_stake_two_blocks_later(solo: Solo) -> Non
         min_self_delegation=Amount(10 * UNIT),
         stake=Amount(10 * UNIT),
     )
-    made = order(solo, ALICE, CREATE.body(form))
+    made = order(orders, ALICE, CREATE.body(form))
     assert (voting(solo, made + 1), voting(solo, made + 2)) == ([50], [10, 50])
 
     proof = consensus_key.prove(NEW.seed, ChainId(solo.chain_id), ALICE.id)
     change = RotateConsensusKey(NEW.public_key, proof, Amount(5))
-    changed = order(solo, ALICE, consensus_key.FAMILY.body(change))
+    changed = order(orders, ALICE, consensus_key.FAMILY.body(change))
     assert voting(solo, changed + 2) == [10, 50]
     assert (OLD.public_key in keys_of(solo, changed + 1)) is True
     assert (OLD.public_key in keys_of(solo, changed + 2)) is False
     assert (NEW.public_key in keys_of(solo, changed + 2)) is True
 
-    left = order(solo, ALICE, UNDELEGATE.body(Undelegate(ALICE.id, Amount(10 * UNIT))))
+    left = order(orders, ALICE, UNDELEGATE.body(Undelegate(ALICE.id, Amount(10 * UNIT))))
     assert (voting(solo, left + 1), voting(solo, left + 2)) == ([10, 50], [50])
     until_paid(solo, ALICE, FUNDS - 3 * FEE - 5)
