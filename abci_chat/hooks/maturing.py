@@ -1,8 +1,9 @@
 """What ends with time: votes, verdicts, bonds.
 
 A block ends at most MOST_A_BLOCK entries of the due queue, the soonest first, before its own
-transactions; the rest waits for the next block. An entry is the state key of what is due, and its
-first word says whose matter it is. Nothing is written where nothing is due.
+transactions, and cases only as long as their juries together are no more than JURORS_A_BLOCK; the
+rest waits for the next block. An entry is the state key of what is due, and its first word says
+whose matter it is. Nothing is written where nothing is due.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dchat.kernel.machine import BlockContext, Event
 from dchat.kernel.store import Draft
 
 MOST_A_BLOCK: Final = 100
+JURORS_A_BLOCK: Final = 7 * 64
+"""A case takes a block as much time as its jury is large: this many take a tenth of a second."""
 
 End = Callable[[Draft, bytes, Due, BlockContext], tuple[Event, ...]]
 """Ends what is due, by its key; its place in the queue is gone already."""
@@ -35,14 +38,16 @@ ENDS: Final[Mapping[str, End]] = MappingProxyType(
 
 
 def mature(draft: Draft, context: BlockContext) -> tuple[Event, ...]:
-    """End what is due, as far as a block's bound goes."""
-    ended = list(islice(due.pending(draft, context.block_time_ms), MOST_A_BLOCK))
-    return tuple([told for each in ended for told in _end(draft, each, context)])
-
-
-def _end(draft: Draft, each: Due, context: BlockContext) -> tuple[Event, ...]:
-    draft.delete(each.place)
-    word = codec.unpack_array(each.entry)[0]
-    if not isinstance(word, str) or word not in ENDS:
-        raise InvariantBroken(f"nobody ends {each.entry.hex()}")
-    return ENDS[word](draft, each.entry, each, context)
+    """End what is due, as far as a block's bounds go."""
+    told: list[Event] = []
+    left = JURORS_A_BLOCK
+    for each in list(islice(due.pending(draft, context.block_time_ms), MOST_A_BLOCK)):
+        word = codec.unpack_array(each.entry)[0]
+        if not isinstance(word, str) or word not in ENDS:
+            raise InvariantBroken(f"nobody ends {each.entry.hex()}")
+        left -= cases.jurors_of(draft, each.entry) if word == "case" else 0
+        if left < 0:
+            break
+        draft.delete(each.place)
+        told += ENDS[word](draft, each.entry, each, context)
+    return tuple(told)

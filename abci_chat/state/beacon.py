@@ -44,6 +44,8 @@ MAX_LENGTH: Final = 4096
 """Preimages of one chain: its owner hashes as often in front of a proposal, which takes 2 ms."""
 MAX_WAITING: Final = 64
 """Entries that share a window: one block hands all their seeds over."""
+MAX_DRAWN: Final = 7 * MAX_WAITING
+"""Jurors that they ask for together, which is fewer entries where a vote made juries larger."""
 STALLED_AFTER: Final = 256
 """Blocks in a row without a preimage that stall a window."""
 EMPTY_HEAD: Final = bytes(32)
@@ -216,7 +218,7 @@ def request(draft: Draft, entry: bytes, height: Height) -> None:
     if draw.phase is Phase.IDLE:
         draw = _opened(draft, draw, height)
     elif draw.phase is Phase.OPEN and draw.opened_at == height:
-        draw = replace(draw, until=_until(draw))
+        draw = replace(draw, until=_until(draft, draw))
     _save(draft, draw)
 
 
@@ -266,12 +268,13 @@ def _opened(draft: Draft, draw: Draw, height: Height) -> Draw:
         left=params.MODERATION.load(draft).draw_blocks,
         quiet=0,
         digest=EMPTY_HEAD,
-        until=_until(draw),
+        until=_until(draft, draw),
     )
 
 
-def _until(draw: Draw) -> int:
-    return min(draw.last, draw.first + MAX_WAITING)
+def _until(state: State, draw: Draw) -> int:
+    share = max(1, MAX_DRAWN // params.MODERATION.load(state).jury_size)
+    return min(draw.last, draw.first + min(share, MAX_WAITING))
 
 
 def _bound(state: State, address: bytes) -> Beacon:

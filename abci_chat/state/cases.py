@@ -264,6 +264,11 @@ def judge(draft: Draft, number: int, juror: AccountId, upholds: bool, now: Epoch
     _save(draft, number, counted)
 
 
+def jurors_of(state: State, key: bytes) -> int:
+    """Return how many are on the jury of the case of that key. Raises: UnknownCase."""
+    return len(load(state, codec.U64.lift(codec.unpack_array(key)[1])).jurors)
+
+
 def end(draft: Draft, key: bytes, due: Due, context: BlockContext) -> tuple[Event, ...]:
     """Decide or settle the case whose time has come; one that was put off since waits on."""
     number = codec.U64.lift(codec.unpack_array(key)[1])

@@ -29,8 +29,8 @@ from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft, State, read
 
-CHANGES_A_DRAW: Final = 100
-"""Changes of the roll that one draw carries out at most, the oldest first."""
+CHANGES_A_DRAW: Final = 8
+"""Changes of the roll that one draw carries out at most, the oldest first; a block has 64 draws."""
 CHANGES_A_TURN: Final = 4
 """The same for a transaction that changes the roll while no draw is pending."""
 _ON_THE_ROLL: Final = EpochMs(0)

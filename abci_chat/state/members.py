@@ -17,7 +17,7 @@ from typing import Final
 from abci_chat import keys
 from abci_chat.state import channels, epochs, hidden, identities
 from abci_chat.state.channels import Role
-from abci_chat.state.hidden import HiddenProof
+from abci_chat.state.hidden import BadHiddenProof, HiddenProof
 from dchat.kernel import codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected
@@ -92,6 +92,8 @@ def acting(state: State, channel_id: bytes, who: AccountId, shown: HiddenProof |
     if channel.owner == who:
         return Role.OWNER
     if channel.lists_members:
+        if shown is not None:
+            raise BadHiddenProof("the channel's members are listed, and prove nothing")
         return _listed(state, channel_id, who)
     if shown is None:
         raise NotAMember("a member of a private channel proves it")

@@ -187,9 +187,10 @@ def _hand_over(
         raise Banned(ban.until)
     taken = replace(record, owner=heir, acted_at=now, offered_to=NOBODY, successor=NOBODY)
     channels.save(draft, channel_id, taken)
-    if _is_gone(draft, record.owner):
+    is_gone = _is_gone(draft, record.owner)
+    if is_gone or not record.lists_members:
         epochs.gone(draft, channel_id)
-    elif record.lists_members:
+    if record.lists_members and not is_gone:
         members.save(draft, channel_id, record.owner, Member(left_as, record.created_at))
     if record.lists_members:
         members.drop(draft, channel_id, heir)

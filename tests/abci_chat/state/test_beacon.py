@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from abci_chat import keys, params
@@ -212,6 +214,20 @@ def test_no_more_than_so_many_share_a_window() -> None:
     assert [len(first), len(second)] == [MAX_WAITING, 2]
     assert {*first, *second} == {keys.case(number) for number in many}
     assert chain.draw.phase is Phase.IDLE
+
+
+def test_fewer_share_a_window_where_juries_are_large() -> None:
+    chain = Lottery()
+    draft = Draft(chain.state)
+    rules = replace(params.Moderation(), draw_blocks=PREIMAGES, jury_size=63)
+    params.MODERATION.save(draft, rules)
+    chain.state = chain.state.after(draft.writes())
+    chain.block(DIRK, ask=range(1, 10))
+
+    first = chain.blocks(*[ANNA] * PREIMAGES)[-1].seeds
+    second = chain.blocks(*[ANNA] * PREIMAGES)[-1].seeds
+
+    assert [len(first), len(second)] == [7, 2]
 
 
 def test_what_asks_twice_gets_two_seeds() -> None:

@@ -156,6 +156,16 @@ def test_a_hidden_member_leaves_for_good() -> None:
     assert chat.epoch(where).stale
 
 
+def test_nobody_stays_listed_by_leaving_with_a_proof() -> None:
+    chat, where = town()
+    shown = circle()[2].proof(CAROL)
+
+    outcome = chat.send(CAROL, member.LEAVE, LeaveChannel(where, (shown,)))
+
+    assert (outcome.code, chat.role(where, CAROL)) == (BadHiddenProof.code, Role.MEMBER)
+    assert not chat.epoch(where).stale
+
+
 def test_nobody_leaves_by_the_proof_of_another() -> None:
     chat, where, tree = circle()
 

@@ -222,6 +222,15 @@ def test_a_successor_takes_at_once_what_belongs_to_an_identity_that_was_given_up
     assert chat.epoch(where).stale
 
 
+def test_who_hands_a_private_channel_over_knows_its_keys_no_longer() -> None:
+    chat, where, _ = circle()
+    chat.send(ALICE, ownership.OFFER, OfferChannel(where, BOB.id))
+
+    chat.send(BOB, ownership.ACCEPT, AcceptChannel(where))
+
+    assert (chat.epoch(where).stale, chat.epoch(where).removals) == (True, 1)
+
+
 def test_a_private_channel_is_handed_over_without_a_list() -> None:
     chat, where, _ = circle()
     chat.send(ALICE, ownership.OFFER, OfferChannel(where, CAROL.id))
