@@ -80,3 +80,12 @@ def test_every_number_that_stands_for_something_is_listed(numbers: type[IntEnum]
     told = [f"{each.value} {each.name.lower().replace('_', ' ')}" for each in numbers]
 
     assert ", ".join(told) in PAGE
+
+
+@pytest.mark.parametrize("folder", ["txs", "state"])
+def test_every_module_of_the_chat_chain_has_its_place_in_the_architecture(folder: str) -> None:
+    page = (HOUSE / "docs" / "ARCHITECTURE.md").read_text()
+    names = [file.stem for file in (HOUSE / "abci_chat" / folder).glob("[a-z]*.py")]
+
+    assert names
+    assert [name for name in names if f"`{name}`" not in page] == []
