@@ -2,14 +2,14 @@
 
     just bench chat [--sizes N …] [--rounds N] [--filled DIRECTORY] [--write-baseline]
 
-Each size is a database of its own with a channel to ten people; filling them takes some minutes and
-2 GB, and with `--filled` that is kept for the next time. Then all sizes take turns at one block of
-each kind of order. A block is judged from raw bytes, signatures included, executed, staged and
-committed; measured is the processor time of the thread that does it, the median of the rounds in
-microseconds an order. Beside it stand the entries of the state that an order reads and writes, its
-share of what the block itself does included, and how much of the time the tree and the disk take:
-`state` is what staging and committing do. A look-up is a handle and its identity, each with proof.
-`growth` is the largest size to the smallest. The last line is one JSON object.
+Each size is a database of its own with a channel to ten people. Filling them takes some minutes,
+and 10 GB of memory for a million; with `--filled` they are kept there for the next time. Then all
+sizes take turns at one block of each kind of order. A block is judged from raw bytes, signatures
+included, executed, staged and committed; measured is the processor time of the thread that does it,
+the median of the rounds in microseconds an order. Beside it stand the entries of the state that an
+order reads and writes, its share of what the block itself does included, and the parts: `judge_us`,
+`run_us`, and `state_us` for staging and committing. A look-up is a handle and its identity, each
+with proof. `growth` is the largest size to the smallest. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ size. All others are numbers hashed. Nobody runs out of credits, and little work
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import gc
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -61,14 +61,10 @@ SECRET: Final = b"\x0b" * 32
 AUNTS: Final = tuple([bytes([at]) * 32 for at in range(8)])
 """The way up in the tree of a private channel."""
 SIZE_CLASS: Final = 1 << len(AUNTS)
-_PEOPLE_AT_ONCE: Final = 50_000
-_CHANNELS_AT_ONCE: Final = 20_000
 _VERDICT_MS: Final = 10_000
 _POLICY: Final = Policy(Role.MEMBER, slow_mode_ms=0, retention_ms=0, join=JoinRule.OPEN)
 _FIRST: Final = Height(1)
 _NOTHING: Final = bytes(32)
-
-Writes = dict[bytes, bytes | None]
 
 
 def hashed(word: bytes, number: int) -> bytes:
@@ -126,17 +122,14 @@ class Community:
         return self.people // PEOPLE_A_CHANNEL
 
     def fill(self, storage: Storage) -> None:
-        """Write all of it, block by block."""
-        for writes in self._blocks():
-            storage.commit(storage.stage(storage.height + 1, writes))
-        storage.settle()
-
-    def _blocks(self) -> Iterator[Writes]:
-        yield written(self._begin)
-        for some in _parts(self.people, _PEOPLE_AT_ONCE):
-            yield written(lambda draft, some=some: self._come(draft, some))
-        for some in _parts(self.channels, _CHANNELS_AT_ONCE):
-            yield written(lambda draft, some=some: self._open(draft, some))
+        """Write all of it in one block, as genesis does; a million people take 10 GB meanwhile."""
+        gc.disable()
+        draft = Draft(MemoryState())
+        self._begin(draft)
+        self._come(draft)
+        self._open(draft)
+        storage.commit(storage.stage(1, draft.writes()))
+        gc.enable()
 
     def _begin(self, draft: Draft) -> None:
         roomy = replace(params.DEFAULT, max_block_cost=Cost(10**8))
@@ -171,10 +164,10 @@ class Community:
         opened = Opening(PROPOSALS, Height(2))
         draft.put(keys.PROPOSAL_COUNT, proposals.OPENING.encode(opened))
 
-    def _come(self, draft: Draft, people: range) -> None:
+    def _come(self, draft: Draft) -> None:
         entry = LogEntry(LogKind.REGISTERED, _NOTHING, _FIRST, EMPTY_LOG)
         line, head = identities.LOG_ENTRY.encode(entry), identities.entry_hash(entry)
-        for at in people:
+        for at in range(self.people):
             who, name, signs = self.account(at), name_of(at), self.signs(at)
             inbox = hashed(b"key", at)
             key = inbox if signs is None else signer(signs).public_key
@@ -184,9 +177,9 @@ class Community:
             draft.put(keys.key_log(who, 0), line)
             draft.put(keys.handle(handles.skeleton(name)), Handle(name, who))
 
-    def _open(self, draft: Draft, some: range) -> None:
+    def _open(self, draft: Draft) -> None:
         stride = self.channels // CHANNELS
-        for at in some:
+        for at in range(self.channels):
             place, rest = divmod(at, stride)
             if rest or place >= CHANNELS:
                 people = [self.account(at * PEOPLE_A_CHANNEL + one) for one in range(IN_A_CHANNEL)]
@@ -248,18 +241,6 @@ def root_of(channel_id: bytes, who: AccountId) -> bytes:
 def name_of(number: int) -> str:
     """Return the handle of one of the people."""
     return f"name_{number}"
-
-
-def written(work: Callable[[Draft], None]) -> Writes:
-    """Return what work writes on an empty state."""
-    draft = Draft(MemoryState())
-    work(draft)
-    return dict(draft.writes())
-
-
-def _parts(count: int, size: int) -> Iterator[range]:
-    for first in range(0, count, size):
-        yield range(first, min(first + size, count))
 
 
 def _head() -> bytes:
