@@ -20,7 +20,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -37,12 +37,13 @@ from abci_currency.state import rewards, slashing
 from abci_currency.state.liability import Fault
 from abci_currency.state.slashing import Charge
 from benchmarks import stakers
+from benchmarks.counted import Counted
 from benchmarks.report import finish
 from benchmarks.stakers import CHAIN, SELF_STAKE, Kind
 from benchmarks.tree import memory_mib
 from dchat.kernel.ids import Amount, EpochMs, Height
 from dchat.kernel.machine import BlockContext, Vote
-from dchat.kernel.store import Draft, State
+from dchat.kernel.store import Draft
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import Storage
@@ -242,25 +243,6 @@ def steps(height: Height) -> dict[str, Callable[[Draft], object]]:
         "epoch": lambda draft: rewards.accrue(draft, EpochMs(NOW + DAY_MS)),
         "withdrawal": withdrawal,
     }
-
-
-class Counted:
-    """A state that counts the entries asked for, and those that scans yield."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self.reads = 0
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value at key."""
-        self.reads += 1
-        return self._state.get(key)
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the entries under prefix."""
-        for entry in self._state.scan(prefix):
-            self.reads += 1
-            yield entry
 
 
 def reads(storage: Storage, step: Callable[[Draft], object]) -> int:
