@@ -2,32 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from abci_chat import keys
+from abci_chat import keys, params
 from abci_chat.hooks import maturing
 from abci_chat.machine import FAMILIES
-from abci_chat.state import audit, beacon, identities
+from abci_chat.state import audit, beacon, identities, weights
+from abci_chat.state import credits as credits_
 from abci_chat.state.beacon import Phase
 from dchat.kernel import bundle, due
-from dchat.kernel.ids import EpochMs
+from dchat.kernel.ids import Amount, EpochMs
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.merkle.proof import Proof, verify
 from dchat.kernel.refusals import REFUSALS
+from dchat.kernel.store import Draft
 from dchat.node.proto import abci_pb2 as pb
-from tests.fakes.community import SPAN_MS, Community, beginning
+from tests.fakes.community import PEOPLE, SPAN_MS, Community, beginning
 from tests.fakes.community_acts import acts
-from tests.fakes.community_errands import ERRANDS, opening, ordered
+from tests.fakes.community_council import Council
+from tests.fakes.community_errands import (
+    CONCERTS,
+    ERRANDS,
+    OPENING,
+    THEMES,
+    concerted,
+    opening,
+    ordered,
+)
 from tests.fakes.community_purse import Purse
 from tests.fakes.community_ring import Ring
 from tests.fakes.community_rooms import Rooms
+from tests.fakes.memory import Person
 from tests.fakes.world import Deed, Made, nothing
 
 seeds = st.integers(0, 2**32 - 1)
-errands = st.lists(st.sampled_from(sorted(ERRANDS)), min_size=1, max_size=12)
+errands = st.sampled_from(THEMES).flatmap(
+    lambda names: st.lists(st.sampled_from(names), min_size=1, max_size=12)
+)
 spans = st.sampled_from([1, 1_000, 1_000, 5_000, 20_000, 60_000, SPAN_MS])
 turns = st.integers(0, 3)
+CHOICES = {
+    ("identities", "handle_release_ms"): (1_000, 60_000),
+    ("identities", "max_devices"): (1, 3),
+    ("identities", "guardian_delay_ms"): (40_000, 50_000),
+    ("identities", "recovery_delay_ms"): (1_000, 20_000, 39_999),
+    ("identities", "recovery_window_ms"): (40_000, SPAN_MS),
+    ("work", "step"): (1, 4),
+    ("channels", "deposit"): (0, 10_000),
+    ("channels", "bumps_per_hour"): (2, 12, 100),
+    ("channels", "succession_ms"): (1_000, 300_000),
+    ("governance", "voting_ms"): (1_000, 60_000),
+    ("governance", "reveal_ms"): (1_000, 30_000),
+    ("governance", "ballot_bond"): (0, 5_000),
+    ("governance", "quorum_bp"): (1, 3_340),
+    ("moderation", "report_bond"): (0, 20_000),
+    ("moderation", "jury_size"): (1, 3, 5),
+    ("moderation", "verdict_ms"): (1_000, 60_000),
+    ("moderation", "appeal_ms"): (1_000, 60_000),
+    ("moderation", "absence_bp"): (0, 1, 5_000),
+    ("moderation", "max_open_reports"): (1, 6),
+    ("reputation", "fee_points"): (0, 1, 3),
+    ("reputation", "trusted_points"): (1, 60, 10**6),
+}
+votes = st.sampled_from(
+    [(section, name, value) for (section, name), most in CHOICES.items() for value in most]
+)
 
 
 class Whole(RuleBasedStateMachine):
@@ -36,6 +79,7 @@ class Whole(RuleBasedStateMachine):
         self.world = Community()
         self.purse, self.ring = Purse(beginning()), Ring()
         self.rooms = Rooms(self.ring, self.world.known)
+        self.council = Council(beginning(), self.purse)
         self.said: list[bytes] = []
 
     def block(
@@ -52,11 +96,14 @@ class Whole(RuleBasedStateMachine):
         )
         for did in made.did:
             assert did.code in {0, *REFUSALS}
+        self.council.begin(made)
         for act in acts(made):
+            self.council.enter(act)
             self.purse.enter(act)
             self.ring.enter(act)
             self.rooms.enter(act)
         self.ring.end()
+        self.council.end(made)
         self.purse.pay(made)
         return made
 
@@ -65,9 +112,11 @@ class Whole(RuleBasedStateMachine):
         self.said = [*self.said, *raws][-20:]
         return raws
 
-    @initialize()
-    def some_register(self) -> None:
-        self.block(*opening(self.world))
+    @initialize(seed=seeds)
+    def something_of_everything(self, seed: int) -> None:
+        for number in range(len(OPENING) + 1):
+            self.block(*opening(self.world, number, seed))
+        self.block(after_ms=50_000)
 
     @rule(names=errands, seed=seeds, span=spans, turn=turns, mask=st.integers(0, 15))
     def orders(self, names: list[str], seed: int, span: int, turn: int, mask: int) -> None:
@@ -80,6 +129,49 @@ class Whole(RuleBasedStateMachine):
         raws, others = self.signed(names, seed), self.signed(more, seed)
         txs = (bundle.build(raws), others[0], bundle.build(others))
         self.block(*txs, after_ms=span, turn=turn)
+
+    @rule(name=st.sampled_from(sorted(CONCERTS)), names=errands, seed=seeds, span=spans)
+    def many_want_the_same(self, name: str, names: list[str], seed: int, span: int) -> None:
+        together = concerted(self.world, name, seed)
+        self.block(*together, *self.signed(names, seed), after_ms=span)
+
+    @rule(who=st.sampled_from(PEOPLE), weight=st.integers(0, 60))
+    def the_bridge_brings_weight(self, who: Person, weight: int) -> None:
+        rest = sum(each for key, each in self.council.weights.items() if key != who.id)
+        weight = max(weight, not rest)
+
+        def deed(draft: Draft, context: BlockContext) -> None:
+            now, height = context.block_time_ms, context.height
+            weights.set_weight(draft, who.id, weight, height, now)
+
+        self.block(deed=deed)
+        self.council.weights[who.id] = weight
+
+    @rule(who=st.sampled_from(PEOPLE), amount=st.integers(1, 3_000_000), comes=st.booleans())
+    def the_bridge_brings_and_takes_credits(self, who: Person, amount: int, *, comes: bool) -> None:
+        taken = Amount(0 if comes else min(amount, self.purse.liquid[who.id]))
+
+        def deed(draft: Draft, _: BlockContext) -> None:
+            if comes:
+                credits_.mint(draft, who.id, Amount(amount))
+            else:
+                credits_.redeem(draft, who.id, taken)
+
+        self.block(deed=deed)
+        self.purse.issued += amount if comes else 0
+        self.purse.burned += taken
+        self.purse.liquid[who.id] += amount if comes else -taken
+
+    @rule(voted=votes)
+    def an_earlier_vote_changed_a_parameter(self, voted: tuple[str, str, int]) -> None:
+        section, name, value = voted
+        rules = params.SECTIONS[section]
+
+        def deed(draft: Draft, _: BlockContext) -> None:
+            rules.save(draft, replace(rules.load(draft), **{name: value}))
+
+        self.block(deed=deed)
+        self.council.set(section, {name: value})
 
     @precondition(lambda self: self.said)
     @rule(pick=st.integers(0, 99), harm=st.integers(0, 2_000))
@@ -145,6 +237,10 @@ class Whole(RuleBasedStateMachine):
         self.rooms.check(self.world.state)
 
     @invariant()
+    def votes_and_cases_are_as_they_were_counted(self) -> None:
+        self.council.check(self.world.state, self.world.time)
+
+    @invariant()
     def what_is_due_has_ended(self) -> None:
         left = list(due.pending(self.world.state, EpochMs(self.world.time)))
         assert len(left) < maturing.MOST_A_BLOCK
@@ -161,7 +257,7 @@ class Whole(RuleBasedStateMachine):
 
 
 def test_there_is_an_errand_for_every_family() -> None:
-    assert set(ERRANDS) <= {each.name for each in FAMILIES.values()}
+    assert set(ERRANDS) == {each.name for each in FAMILIES.values()}
 
 
 TestWhole = Whole.TestCase

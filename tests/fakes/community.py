@@ -21,6 +21,7 @@ from abci_chat.state import beacon, hidden
 from abci_chat.state.channels import Role
 from abci_chat.state.foreign import Bound, ForeignSection
 from abci_chat.state.hidden import HiddenProof
+from abci_chat.state.post_proofs import Part
 from dchat.kernel import contribution, headers, machine, params, signing
 from dchat.kernel import genesis as kernel
 from dchat.kernel.genesis import Allocation
@@ -144,6 +145,10 @@ class Known:
     """By the commitment of a private ballot."""
     trees: dict[bytes, Tree] = field(default_factory=dict[bytes, Tree])
     """By root."""
+    posts: dict[tuple[bytes, int], tuple[Part, ...]] = field(
+        default_factory=dict[tuple[bytes, int], tuple[Part, ...]]
+    )
+    """What records are made of, by channel and first number, as far as it was told."""
 
 
 class Community(World):

@@ -28,7 +28,7 @@ from dchat.kernel import codec, signing
 from dchat.kernel.headers import merkle_root
 from dchat.kernel.ids import AccountId, Amount, EpochMs
 from tests.fakes.community import PEOPLE, Community, Tree, blind_of, named
-from tests.fakes.community_names import GADGETS, Errand, Ordered, somebody
+from tests.fakes.community_names import GADGETS, Errand, Ordered, is_device, somebody
 from tests.fakes.memory import CHAIN, Person
 
 POLICIES: Final = (
@@ -79,6 +79,20 @@ def insider(world: Community, chance: random.Random, where: bytes, least: Role) 
     return chance.choice([*inside, named(record.owner)])
 
 
+def _inside(world: Community, where: bytes) -> list[Person]:
+    """Return who is a member besides the owner, hidden or not."""
+    tree = world.known.trees.get(epochs.load(world.state, where).member_root)
+    if tree:
+        return [named(who) for who, _ in tree.seats]
+    return [who for who in PEOPLE if members.load(world.state, where, who.id)]
+
+
+def _inferior(world: Community, chance: random.Random, where: bytes) -> Person:
+    """Return a member who is not the owner, mostly."""
+    inside = _inside(world, where)
+    return chance.choice(inside if inside and chance.randrange(8) else PEOPLE)
+
+
 def shown(world: Community, where: bytes, who: Person) -> tuple[HiddenProof, ...]:
     """Return what somebody shows to act in a channel: nothing where members are listed."""
     record = channels.load(world.state, where)
@@ -113,7 +127,8 @@ def _set_policy(world: Community, chance: random.Random) -> Ordered:
 def _join(world: Community, chance: random.Random) -> Ordered:
     where, _ = _listed(world, chance)
     invited = [who for who in PEOPLE if members.invited(world.state, where, who.id, world.now)]
-    who = chance.choice(invited) if invited and chance.randrange(2) else somebody(world, chance)
+    out = [each for each in PEOPLE if each not in _inside(world, where)]
+    who = chance.choice(invited if invited and chance.randrange(2) else out or PEOPLE)
     return Ordered(who, member.JOIN, member.JoinChannel(where))
 
 
@@ -125,13 +140,13 @@ def _leave(world: Community, chance: random.Random) -> Ordered:
 
 def _remove(world: Community, chance: random.Random) -> Ordered:
     where, _ = _listed(world, chance)
-    who, whom = (insider(world, chance, where, role) for role in (Role.MODERATOR, Role.MEMBER))
+    who, whom = insider(world, chance, where, Role.MODERATOR), _inferior(world, chance, where)
     return Ordered(who, member.REMOVE, member.RemoveMember(where, whom.id))
 
 
 def _ban(world: Community, chance: random.Random) -> Ordered:
     where, _ = _listed(world, chance)
-    who, whom = (insider(world, chance, where, role) for role in (Role.MODERATOR, Role.MEMBER))
+    who, whom = insider(world, chance, where, Role.MODERATOR), _inferior(world, chance, where)
     until = EpochMs(chance.choice([0, world.time + 10_000, world.time + 60_000, 5]))
     return Ordered(who, member.BAN, member.BanMember(where, whom.id, until))
 
@@ -146,7 +161,7 @@ def _unban(world: Community, chance: random.Random) -> Ordered:
 
 def _set_role(world: Community, chance: random.Random) -> Ordered:
     where, _ = _listed(world, chance)
-    who, whom = (insider(world, chance, where, role) for role in (Role.OWNER, Role.MEMBER))
+    who, whom = insider(world, chance, where, Role.OWNER), _inferior(world, chance, where)
     role = chance.choice([Role.MEMBER, Role.MODERATOR, Role.MODERATOR])
     return Ordered(who, member.SET_ROLE, member.SetRole(where, whom.id, role))
 
@@ -234,7 +249,7 @@ def posting_seed(where: bytes, number: int) -> bytes:
 
 def _remove_leaf(world: Community, chance: random.Random) -> Ordered:
     where, _ = channel_of(world, chance, Kind.PRIVATE)
-    who, whom = (insider(world, chance, where, role) for role in (Role.MODERATOR, Role.MEMBER))
+    who, whom = insider(world, chance, where, Role.MODERATOR), _inferior(world, chance, where)
     tree = world.known.trees.get(epochs.load(world.state, where).member_root)
     roles = dict(tree.seats) if tree else {}
     role = roles.get(whom.id, Role.MEMBER)
@@ -290,7 +305,8 @@ def _part(
 ) -> SignedPart:
     where, number = place
     counter = posts.author(world.state, where, who.id).counter
-    seed = chance.choice([world.signer(who).seed, *GADGETS])
+    gadgets = [seed for seed in GADGETS if is_device(world, who, seed)]
+    seed = chance.choice([world.signer(who).seed] + gadgets * 3 or list(GADGETS))
     device = signing.public_key(seed)
     part = rooted(Part(who.id, device, counter, chance.choice([1, 1, 3, 20]), b""))
     return post.sign(seed, CHAIN, where, number, part)

@@ -55,6 +55,11 @@ def is_active(world: Community, who: AccountId) -> bool:
     return found is not None and not found.deactivated_at
 
 
+def is_device(world: Community, who: Person, seed: bytes) -> bool:
+    """Tell whether the key of that seed is, or was, a device of somebody's."""
+    return devices.load(world.state, who.id, signing.public_key(seed)) is not None
+
+
 def _worked(world: Community, chance: random.Random, order: Ordered, body: bytes) -> Ordered:
     """Return the order with enough work for it, or without any."""
     if chance.randrange(2) and order.who is not POOR:
@@ -145,7 +150,9 @@ def _transfer(world: Community, chance: random.Random) -> Ordered:
 
 def _deactivate(world: Community, chance: random.Random) -> Ordered:
     form = identity.Deactivate()
-    order = Ordered(somebody(world, chance), identity.DEACTIVATE, form)
+    able = [who for who in PEOPLE if is_active(world, who.id)]
+    who = chance.choice(able if len(able) > len(PEOPLE) // 2 else PEOPLE[-2:])
+    order = Ordered(who, identity.DEACTIVATE, form)
     return _worked(world, chance, order, identity.deactivating(form))
 
 
@@ -183,7 +190,8 @@ def _revoke_device(world: Community, chance: random.Random) -> Ordered:
 
 def _set_guardians(world: Community, chance: random.Random) -> Ordered:
     who = somebody(world, chance)
-    chosen = chance.sample(PEOPLE, chance.choice([0, 1, 2, 3, 3]))
+    others = [each for each in PEOPLE[:-1] if each is not who or not chance.randrange(8)]
+    chosen = chance.sample(others, chance.choice([0, 1, 2, 2, 3, 3]))
     members = tuple(sorted(each.id for each in chosen))
     threshold = chance.randrange(1, len(members) + 1) if members else 0
     return Ordered(who, panels.SET, panels.SetGuardians(members, threshold))
@@ -208,10 +216,15 @@ def _approve(world: Community, chance: random.Random) -> Ordered:
     owner = _guarded(world, chance)
     panel = guardians.load(world.state, owner.id, world.now).panel
     who = named(chance.choice(panel.members or [each.id for each in PEOPLE]))
-    seed = bytes([owner.seed[0], 9, chance.choice([0, 0, 0, 1])]) + bytes(29)
+    return approval(world, who, owner, chance.choice([0, 0, 0, 1]))
+
+
+def approval(world: Community, who: Person, owner: Person, at: int) -> Ordered:
+    """Return the order by which somebody approves a new key for an owner, one of two."""
+    version = recoveries.next_version(world.state, owner.id)
+    seed = bytes([owner.seed[0], 9, at, version]) + bytes(28)
     key = signing.public_key(seed)
     world.seeds[key] = seed
-    version = recoveries.next_version(world.state, owner.id)
     said = recoveries.statement(CHAIN, owner.id, version, key)
     proof = signing.sign(seed, recoveries.DOMAIN, said)
     return Ordered(who, recovery.APPROVE, recovery.ApproveRecovery(owner.id, key, key, proof))

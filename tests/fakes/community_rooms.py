@@ -295,6 +295,8 @@ class Rooms:
                 place = (EpochMs(act.now), Height(act.height), room.number)
                 room.records[first] = Batch(count, parts, root, *place)
                 room.next += count
+                if not isinstance(act.form, Post):
+                    self.known.posts[where, first] = tuple([each.part for each in act.form.parts])
             case PostsExpired(where, kept_from, tombstone):
                 room = self.rooms[where]
                 for first in act.form.firsts:

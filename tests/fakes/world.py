@@ -133,10 +133,10 @@ class World:
             self.signers[who.id] = Signer(held.nonce, seed, held.key_version)
         return self.signers[who.id]
 
-    def sign(self, who: Person, body: tuple[Raw, ...], fee: int) -> bytes:
+    def sign(self, who: Person, body: tuple[Raw, ...], fee: int, cost: Cost = COST) -> bytes:
         """Return who's next transaction of this block, signed with the key of now."""
         now = self.signer(who)
-        envelope = {"sender": who.id, "fee": Amount(fee), "cost_limit": COST}
+        envelope = {"sender": who.id, "fee": Amount(fee), "cost_limit": cost}
         until = Height(self.height + 50)
         now.nonce += 1
         return signed(Person(now.seed), body, now.nonce - 1, valid_until_height=until, **envelope)
