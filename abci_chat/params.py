@@ -26,7 +26,6 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 _CREDITS: Final = (0, codec.MAX_U64 // 4)
 _SPAN: Final = (1000, 3650 * DAY_MS)
-_FRACTION: Final = (0, BASIS_POINTS)
 _CHANNEL_DEPOSIT: Final = Amount(100_000)
 _PROPOSAL_DEPOSIT: Final = Amount(1_000_000)
 _BALLOT_BOND: Final = Amount(10_000)
@@ -214,7 +213,7 @@ REPUTATION: Final = section(
         "verdict_points": (0, 1_000_000),
         "report_points": (0, 1_000_000),
         "trusted_points": (1, codec.MAX_U64 // 4),
-        "trusted_fee_bp": _FRACTION,
+        "trusted_fee_bp": (1000, BASIS_POINTS),
         "trusted_limit_factor": (1, 1_000),
     },
 )

@@ -175,7 +175,8 @@ def check(name: str) -> None:
     looks = skeleton(name)
     if not _FORM.fullmatch(name) or not looks:
         raise BadHandle(f"{name!r} is no handle")
-    if looks in RESERVED or looks.startswith(_OURS):
+    also = skeleton(name.replace("1", "i"))  # in place of an i, a 1 fools nobody but whom it is for
+    if looks in RESERVED or also in RESERVED or looks.startswith(_OURS):
         raise HandleReserved(f"{name!r} is nobody's")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from abci_chat import params
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CREDITS_PER_DEPOSIT: Final = 100
-"""A deposit, or a ballot's bond, is at most one part in so many of all credits there are."""
+"""What voting takes is at most one part in so many of all credits there are."""
+_TAKEN: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {GOVERNANCE.name: ("deposit", "ballot_bond"), "kernel": ("fee_per_1000_cost",)}
+)
+"""A proposal's deposit, a ballot's bond, the fee of some three ballots."""
 
 
 class UnknownParameter(TxRejected):
@@ -44,8 +49,7 @@ def change(draft: Draft, order: ParamsChange) -> ParamsChanged:
     _check_names(order, [each.name for each in fields(values)])
     section.save(draft, replace(values, **{each.name: each.value for each in order.changes}))
     check_together(draft)
-    if section is GOVERNANCE:
-        _check_affordable(draft)
+    _check_affordable(draft, section)
     return ParamsChanged(order.section, order.changes)
 
 
@@ -83,14 +87,14 @@ def _check_names(order: ParamsChange, names: Sequence[str]) -> None:
             raise UnknownParameter(f"{order.section} has no number {each.name!r}")
 
 
-def _check_affordable(draft: Draft) -> None:
-    """Return if proposals can still be paid for: a vote must not be the last one.
+def _check_affordable(draft: Draft, section: Section[Any]) -> None:
+    """Return if votes can still be paid for: one must not be the last.
 
     Raises: ParameterOutOfBounds.
     """
-    rules, held = GOVERNANCE.load(draft), supply.load(draft)
+    rules, held = section.load(draft), supply.load(draft)
     most = (held.issued - held.burned) // CREDITS_PER_DEPOSIT  # rounded down: less is dearer
-    for name in ("deposit", "ballot_bond"):
+    for name in _TAKEN.get(section.name, ()):
         have: int = getattr(rules, name)
         if have > most:
             raise ParameterOutOfBounds(name, have, 0, most)

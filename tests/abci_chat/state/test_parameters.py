@@ -11,7 +11,9 @@ from abci_chat.state import parameters
 from abci_chat.state.contents import MAX_CHANGES, Chain, Change, ParamsChange
 from abci_chat.state.parameters import CREDITS_PER_DEPOSIT, ParamsChanged, UnknownParameter
 from dchat.kernel import params as kernel
+from dchat.kernel import supply
 from dchat.kernel.errors import ParameterOutOfBounds
+from dchat.kernel.ids import Amount
 from dchat.kernel.store import Draft
 from tests.fakes.voting import FUNDS, STAKING, Assembly
 
@@ -79,6 +81,7 @@ def test_the_kernels_numbers_are_those_that_transactions_are_held_to(draft: Draf
         ("governance", "veto_bp", 1999),
         ("governance", "voting_ms", 60 * DAY_MS + 1),
         ("governance", "deposit", CREDITS // CREDITS_PER_DEPOSIT + 1),
+        ("reputation", "trusted_fee_bp", 999),
         ("governance", "ballot_bond", 1_000_001),
         ("identities", "recovery_window_ms", 3 * DAY_MS),
         ("identities", "guardian_delay_ms", 3 * DAY_MS),
@@ -108,6 +111,14 @@ def test_what_just_fits_is_taken(draft: Draft, section: str, name: str, value: i
     parameters.change(draft, order(section, {name: value}))
 
     assert values_of(section, draft)[name] == value
+
+
+def test_where_few_credits_are_left_a_vote_makes_no_fee_a_large_part_of_them(draft: Draft) -> None:
+    supply.burn(draft, Amount(CREDITS - 10 * CREDITS_PER_DEPOSIT))
+    parameters.change(draft, order("kernel", {"fee_per_1000_cost": 10}))
+
+    with pytest.raises(ParameterOutOfBounds):
+        parameters.change(draft, order("kernel", {"fee_per_1000_cost": 11}))
 
 
 def test_where_few_credits_are_left_a_vote_makes_proposals_no_dearer(draft: Draft) -> None:
