@@ -123,7 +123,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         200: Refusal("BadHandle", "use 3 to 32 of a-z, 0-9 and _"),
         201: Refusal("HandleTaken", "choose another handle"),
         202: Refusal("AlreadyRegistered", "update the identity instead"),
-        203: Refusal("NotRegistered", "register an identity first"),
+        203: Refusal("NotRegistered", "register first: `dchat user` does it, the first time"),
         204: Refusal("BadHomeRelays", "name one to three different relay addresses"),
         205: Refusal("WeakInboxKey", "create an inbox key with dchat keygen"),
         206: Refusal("Deactivated", "use another identity: this one is gone for good"),
