@@ -246,8 +246,9 @@ class Rooms:
             self._settle(room, act.who)
             if there:
                 room.roles[room.owner] = Role.MODERATOR if accepted else Role.MEMBER
-        room.gone += not there
-        room.stale = room.stale or not there
+        parts = not there or room.kind is Kind.PRIVATE
+        room.gone += parts
+        room.stale = room.stale or parts
         room.owner, room.offered, room.heir, room.acted_at = act.who, NOBODY, NOBODY, act.now
 
     def _bump(self, act: Act, room: Room) -> None:

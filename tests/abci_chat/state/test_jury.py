@@ -221,6 +221,20 @@ def test_a_draw_carries_out_a_bounded_number_of_changes() -> None:
     jury.check_invariant(draft)
 
 
+def test_a_draw_alone_carries_out_more_than_each_of_many() -> None:
+    """So nobody keeps a crowd of changes out of the roll by a draw after the other."""
+    alone, crowd = asked(), asked()
+    [jury.ask(crowd) for _ in range(63)]
+    bond_often(alone, 100)
+    bond_often(crowd, 100)
+
+    jury.draw(alone, SEED, TWO, ())
+    jury.draw(crowd, SEED, TWO, ())
+
+    weights = roll.weight_of(alone, ALICE.id), roll.weight_of(crowd, ALICE.id)
+    assert weights == (BOND + 100, BOND + 8)
+
+
 def bond_often(draft: Draft, times: int) -> None:
     for _ in range(times):
         jury.bond(draft, ALICE.id, Amount(1), TWO)
