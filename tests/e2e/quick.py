@@ -135,10 +135,15 @@ class Town:
     solo: Solo
     dchat: Callable[..., Ran]
 
+    @property
+    def network(self) -> Path:
+        """The network file."""
+        return self.folder / "network.toml"
+
     def write_network(self) -> None:
         """Write what people are told of the chain."""
         told = entry(self.solo)
-        network.save(self.folder / "network.toml", NetworkFile("test", (), told, told))
+        network.save(self.network, NetworkFile("test", (), told, told))
 
     def ask(self, *words: object) -> Json:
         """The document that a command prints, which has to succeed."""
@@ -146,7 +151,7 @@ class Town:
 
     def run(self, *words: object) -> Ran:
         """What a command about the chain comes to."""
-        return self.dchat(*words, "--network", self.folder / "network.toml")
+        return self.dchat(*words, "--network", self.network)
 
     def order(self, name: str, *words: object) -> Json:
         """The document that a command prints which somebody signs, and which has to succeed."""

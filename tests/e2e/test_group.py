@@ -1,9 +1,14 @@
-"""Groups under a real CometBFT: two change an epoch at once; one who was removed tries to stall."""
+"""Groups under a real CometBFT: two change an epoch at once; one who was removed tries to stall.
+
+First by signed orders, so that all are there before any is in a block; last by the commands.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +26,11 @@ from abci_chat.txs.channel import CreateChannel
 from abci_chat.txs.epoch import CommitEpoch, EpochMoved, RemoveLeaf
 from abci_chat.txs.member import JoinChannel, RemoveMember, SetRole
 from dchat.kernel.ids import Amount
+from tests.conftest import Ran
 from tests.e2e import quick
-from tests.e2e.quick import Orders
+from tests.e2e.nodes import ENTRY
+from tests.e2e.quick import Orders, Town
+from tests.e2e.solo import PATIENCE_S
 from tests.fakes.channels import DAVE, PRIVATE, PUBLIC, Tree, posting_key
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person
 
@@ -155,3 +163,58 @@ def test_a_hidden_moderator_who_was_removed_cannot_stall_the_group_either(town: 
     assert (stalled["code"], ours["code"]) == (RemovedLeaf.code, 0)
     assert (town.epoch(where).number, town.epoch(where).stale) == (2, False)
     assert town.epoch(where).member_root == without_bob.root
+
+
+@pytest.fixture
+def desk(tmp_path: Path, dchat: Callable[..., Ran]) -> Iterator[Town]:
+    """A chain on which alice, bob and carol have identities, and files of them."""
+    people = quick.write_identities(tmp_path, ("alice", "bob", "carol"))
+    held = dict.fromkeys(people, FUNDS)
+    with quick.chat_chain(tmp_path / "node", held, lambda begun: begun) as solo:
+        made = Town(tmp_path, solo, dchat)
+        made.write_network()
+        Orders(solo).register(*people)
+        yield made
+
+
+def race(desk: Town, where: str) -> dict[str, Ran]:
+    """What two processes come to that commit the first epoch of a channel at the same time."""
+    started: dict[str, subprocess.Popen[str]] = {}
+    for name in ("alice", "bob"):
+        sent = desk.folder / f"{name}.sent"
+        sent.write_text(name)
+        words = ("channel", "epoch", "--channel", where, "--from", "0", "--sent", sent)
+        files = ("--identity", desk.folder / f"{name}.json", "--network", desk.network)
+        command = [sys.executable, "-c", ENTRY, *map(str, (*words, *files))]
+        pipe = subprocess.PIPE
+        started[name] = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    said = {name: each.communicate(timeout=PATIENCE_S) for name, each in started.items()}
+    return {name: Ran(started[name].returncode, *both) for name, both in said.items()}
+
+
+def test_by_command_one_admin_wins_the_other_rebases_and_who_is_removed_is_refused(
+    desk: Town,
+) -> None:
+    where: str = desk.order("alice", "channel", "create", "--join", "open")["channel"]
+    desk.order("bob", "channel", "join", "--channel", where)
+    role = ("--member", desk.account("bob"), "--role", "moderator")
+    desk.order("alice", "channel", "role", "--channel", where, *role)
+
+    raced = race(desk, where)
+    won = desk.ask("query", "channel", where)
+    winner, loser = sorted(raced, key=lambda name: raced[name].code)
+    sent = ("--sent", desk.folder / f"{loser}.sent")
+    rebased = desk.order(loser, "channel", "epoch", "--channel", where, "--from", 1, *sent)
+    desk.order("alice", "channel", "remove", "--channel", where, "--member", desk.account("bob"))
+    stale = desk.ask("query", "channel", where)
+    stalled = desk.send("bob", "channel", "epoch", "--channel", where, "--from", 2)
+    over = desk.order("alice", "channel", "epoch", "--channel", where)
+
+    assert [raced[name].code for name in (winner, loser)] == [0, 13]
+    assert "EpochMoved" in raced[loser].err
+    assert "rebase" in raced[loser].err
+    assert (won["epoch"], won["group_commit"]) == (1, sha256(winner.encode()).hexdigest())
+    assert rebased["epoch"] == 2
+    assert (stale["epoch"], stale["stale"], stale["removals"]) == (2, True, 1)
+    assert "NotAMember" in stalled.err
+    assert (over["epoch"], over["stale"]) == (3, False)
