@@ -56,10 +56,12 @@ class Vote:
     form: object
     cast: dict[AccountId, Choice] = field(default_factory=dict[AccountId, Choice])
     status: Status = Status.OPEN
+    waits: bool = False
+    """Somebody revealed, so private ballots there were when voting ended."""
 
     def due_at(self) -> int:
         """Return when it is decided."""
-        hides = Choice.HIDDEN in self.cast.values()
+        hides = self.waits or Choice.HIDDEN in self.cast.values()
         return self.reveals_until if hides else self.ends_at
 
     def verdict(self) -> set[Status]:
@@ -161,6 +163,7 @@ class Council:
                 vote = self._open(number, voter, weight)
                 hidden = vote.cast.get(voter) is Choice.HIDDEN
                 assert act.now < vote.ends_at or (hidden and act.now < vote.reveals_until)
+                vote.waits = vote.waits or act.now >= vote.ends_at
                 if hidden or voter not in vote.cast:
                     points = 1000 * params.REPUTATION.load(act.rules).vote_points
                     self.purse.count(voter, Deed.BALLOT, points, act.height, act.rules)
