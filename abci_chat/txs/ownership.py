@@ -154,6 +154,7 @@ def accept(draft: Draft, tx: AcceptChannel, ctx: TxContext) -> tuple[Event, ...]
     record = channels.open_channel(draft, tx.channel)
     if record.offered_to != ctx.sender:
         raise NotOffered("the channel was not offered to the sender")
+    _check_not_banned(draft, tx.channel, Role.MODERATOR, ctx)
     return _hand_over(draft, tx.channel, record, Role.MODERATOR, ctx)
 
 
@@ -169,7 +170,18 @@ def succeed(draft: Draft, tx: SucceedChannel, ctx: TxContext) -> tuple[Event, ..
     until = record.acted_at + CHANNELS.load(draft).succession_ms
     if ctx.block_time_ms < until and not _is_gone(draft, record.owner):
         raise OwnerStillActs(until)
+    _check_not_banned(draft, tx.channel, Role.OWNER, ctx)
     return _hand_over(draft, tx.channel, record, Role.MEMBER, ctx)
+
+
+def _check_not_banned(state: State, channel_id: bytes, by: Role, ctx: TxContext) -> None:
+    """Return if nobody of that role or above keeps the sender out. Raises: Banned.
+
+    Who moderates has no say in whom an owner who is gone has named: nobody could lift the ban.
+    """
+    ban = members.banned(state, channel_id, ctx.sender, ctx.block_time_ms)
+    if ban and ban.by >= by:
+        raise Banned(ban.until)
 
 
 def _is_gone(state: State, owner: AccountId) -> bool:
@@ -183,8 +195,6 @@ def _hand_over(
 ) -> tuple[Event, ...]:
     heir, now = ctx.sender, ctx.block_time_ms
     identities.active(draft, heir)
-    if ban := members.banned(draft, channel_id, heir, now):
-        raise Banned(ban.until)
     taken = replace(record, owner=heir, acted_at=now, offered_to=NOBODY, successor=NOBODY)
     channels.save(draft, channel_id, taken)
     is_gone = _is_gone(draft, record.owner)
@@ -195,6 +205,7 @@ def _hand_over(
     if record.lists_members:
         members.drop(draft, channel_id, heir)
         members.settle(draft, channel_id, heir)
+        members.let_back(draft, channel_id, heir)
     return (OwnerChanged(channel_id, record.owner, heir),)
 
 

@@ -231,7 +231,8 @@ class Channels(RuleBasedStateMachine):
         where, room = self.pick(at)
         away = self.chat.now >= room.acted_at + CHANNELS.default.succession_ms
         named = (room.heir is heir and away) if as_successor else room.offered is heir
-        expected = not room.closed and named and heir not in room.banned
+        kept_out = room.banned.get(heir, 0) >= (Role.OWNER if as_successor else Role.MODERATOR)
+        expected = not room.closed and named and not kept_out
         if as_successor:
             assert self.send(heir, ownership.SUCCEED, SucceedChannel(where)) == expected
         else:
@@ -239,6 +240,7 @@ class Channels(RuleBasedStateMachine):
         if expected:
             room.roles.pop(heir, None)
             room.invited.pop(heir, None)
+            room.banned.pop(heir, None)
             room.roles[room.owner] = Role.MEMBER if as_successor else Role.MODERATOR
             room.owner, room.heir, room.offered = heir, None, None
             room.acted_at = self.chat.now

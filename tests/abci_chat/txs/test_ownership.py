@@ -161,6 +161,27 @@ def test_who_was_banned_since_takes_no_channel() -> None:
     assert (outcome.code, chat.channel(where).owner) == (Banned.code, ALICE.id)
 
 
+def test_no_moderator_keeps_the_successor_of_an_owner_out_who_is_away() -> None:
+    chat, where = inherited()
+    chat.send(BOB, member.BAN, BanMember(where, CAROL.id, EpochMs(0)))
+    chat.pass_ms(SUCCESSION_MS)
+
+    outcome = chat.send(CAROL, ownership.SUCCEED, SucceedChannel(where))
+
+    assert (outcome.code, chat.channel(where).owner) == (0, CAROL.id)
+    assert members.banned(chat.state, where, CAROL.id, chat.now) is None
+
+
+def test_whom_the_owner_banned_does_not_succeed() -> None:
+    chat, where = inherited()
+    chat.send(ALICE, member.BAN, BanMember(where, CAROL.id, EpochMs(0)))
+    chat.pass_ms(SUCCESSION_MS)
+
+    outcome = chat.send(CAROL, ownership.SUCCEED, SucceedChannel(where))
+
+    assert (outcome.code, chat.channel(where).owner) == (Banned.code, ALICE.id)
+
+
 def test_a_successor_takes_a_channel_whose_owner_is_away() -> None:
     chat, where = inherited()
     chat.pass_ms(SUCCESSION_MS)
