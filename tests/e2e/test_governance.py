@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FUNDS = Amount(100_000_000)
 WEIGHTS = {"alice": 60, "bob": 30, "carol": 10}
-QUICK = replace(GOVERNANCE.default, voting_ms=12_000, reveal_ms=12_000, upgrade_notice_blocks=5)
+QUICK = replace(GOVERNANCE.default, voting_ms=12_000, reveal_ms=16_000, upgrade_notice_blocks=5)
 DIGEST = "5a" * 32
 FAR = 1_000_000
 

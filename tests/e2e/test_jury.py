@@ -38,11 +38,11 @@ COURT = replace(
     juror_bond=Amount(500),
     jury_size=SEATS,
     draw_blocks=PREIMAGES,
-    verdict_ms=20_000,
+    verdict_ms=30_000,
     appeal_ms=20_000,
-    unbonding_ms=20_001,
+    unbonding_ms=30_001,
 )
-VOTES = replace(params.GOVERNANCE.default, voting_ms=6_000, reveal_ms=1_000)
+VOTES = replace(params.GOVERNANCE.default, voting_ms=12_000, reveal_ms=1_000)
 BUSY = {**SETTINGS, "create_empty_blocks": "true", "create_empty_blocks_interval": '"0s"'}
 """Phases end with block time, so blocks have to come."""
 
