@@ -76,7 +76,7 @@ def test_a_proof_shown_where_members_are_listed_makes_nobody_more() -> None:
     chat, where = town()
     _, _, tree = circle()
 
-    with pytest.raises(NotAMember):
+    with pytest.raises(BadHiddenProof):
         members.acting(chat.state, where, DAVE.id, tree.proof(DAVE))
 
 

@@ -136,7 +136,6 @@ def test_a_post_is_reported_with_its_proof(place: Lounge, tmp_path: Path) -> Non
     [
         (),
         ("--account", SHOWN["alice"], "--handle", HANDLE),
-        ("--channel", "xyz"),
         ("--account", SHOWN["alice"], "--channel", PUBLIC.hex()),
     ],
 )
@@ -147,6 +146,12 @@ def test_a_report_of_nothing_or_of_two_things_is_refused(
 
     assert (ran.code, ran.out) == (2, "")
     assert "for a post --channel and which one" in ran.err
+
+
+def test_a_channel_is_reported_by_its_whole_id(place: Lounge) -> None:
+    ran = place.run("carol", *report(place, "--channel", "xyz"))
+
+    assert (ran.code, "is not a channel id" in ran.err) == (2, True)
 
 
 def test_only_a_post_is_reported_with_a_proof(place: Lounge, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_conversation_is_anchored(place: Lounge) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("post", *IN_PUBLIC, "--commitment", "ab"), 2, "is not a channel id"),
+        (("post", *IN_PUBLIC, "--commitment", "ab"), 2, "is not a commitment"),
         (("post", *IN_PRIVATE, "--commitment", "00" * 32), 13, "AuthorNamed (292)"),
         (("post", "--channel", "00" * 32, "--commitment", "00" * 32), 11, "there is no channel"),
         (("post-batch", *IN_PUBLIC), 1, "BadBatch (285)"),
