@@ -13,6 +13,9 @@ default:
 # everything CI runs, in CI's order
 check: format-check lint types arrows test-fast test-slow news
 
+# all but the slow tests: what to run before each commit
+quick: format-check lint types arrows test-fast news
+
 # rewrite what format-check would complain about
 format:
     ruff format .
@@ -24,10 +27,9 @@ format-check:
 lint:
     ruff check .
 
-# strict types; libp2p pulls in trio-typing, whose stubs of an old trio would hide trio's own types
-types:
-    rm -rf .venv/lib/python3*/site-packages/trio-stubs
-    basedpyright
+# strict types, of some files or of all
+types *args:
+    basedpyright {{ args }}
 
 # which room may import which
 arrows:
@@ -35,7 +37,7 @@ arrows:
 
 # house rules first, then units and properties
 test-fast *args:
-    pytest -q -n auto --dist loadfile -m "not slow and not e2e" tests/house tests {{ args }}
+    pytest -q -n auto --dist loadfile --durations 5 -m "not slow and not e2e" tests/house tests {{ args }}
 
 # real processes on free ports, and whatever takes more than two seconds
 test-slow *args:

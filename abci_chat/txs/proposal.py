@@ -17,7 +17,7 @@ from abci_chat import keys, params
 from abci_chat.state import cases, contents, execution, pools, proposals, weights
 from abci_chat.state.contents import Appeal, Binary, Chain, Change, ParamsChange, Spend, UpgradePlan
 from abci_chat.state.proposals import Kind, Proposal, Terms
-from dchat.kernel import codec, due, holdings
+from dchat.kernel import codec, due, holdings, wording
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected, ZeroAmount
 from dchat.kernel.family import Event, Family, TxContext
@@ -26,10 +26,6 @@ from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs, Height
 from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
-_UNSHOWN: Final = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-"""What moves a terminal's cursor or turns the direction of a line."""
-_TITLE: Final = re.compile(rf"[^\x00-\x1f{_UNSHOWN}]+")
-_TEXT: Final = re.compile(rf"[^\x00-\x09\x0b-\x1f{_UNSHOWN}]*")
 _UPGRADE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _PLATFORM: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NO_CONTENT: Final = b""
@@ -146,9 +142,9 @@ AnyProposal = ProposeText | ProposeParams | ProposeUpgrade | ProposeSpend | Prop
 
 def check_text(tx: AnyProposal) -> None:
     """Apply the rules that need no state. Raises: BadProposal."""
-    if not _TITLE.fullmatch(tx.title):
+    if not wording.is_line(tx.title):
         raise BadProposal("the title is empty, or has characters that are no text")
-    if not _TEXT.fullmatch(tx.text):
+    if not wording.is_lines(tx.text):
         raise BadProposal("the text has characters that are no text")
 
 

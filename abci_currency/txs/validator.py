@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,14 +10,11 @@ from abci_currency.params import BASIS_POINTS, DAY_MS
 from abci_currency.state import rewards, stake, staking
 from abci_currency.state.stake import Commission
 from abci_currency.txs.consensus_key import PROOF, check_key, check_proof
-from dchat.kernel import codec
+from dchat.kernel import codec, wording
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs
 from dchat.kernel.store import Draft
-
-_MONIKER: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
-"""Nothing that moves a terminal's cursor or turns the direction of a table's line."""
 
 
 class BadCommission(TxRejected):
@@ -106,7 +102,7 @@ class ValidatorEdited(Event):
 
 def check_moniker(moniker: str) -> None:
     """Return if the moniker can be shown. Raises: BadMoniker."""
-    if not _MONIKER.fullmatch(moniker):
+    if not wording.is_line(moniker):
         raise BadMoniker("empty, or with characters that are no text")
 
 

@@ -133,4 +133,6 @@ def test_bundles_are_frozen(case: dict[str, list[str]]) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_stored_files_are_what_the_writer_writes(name: str) -> None:
-    assert json.dumps(CASES[name](), indent=1) + "\n" == (HERE / name).read_text()
+    written = json.dumps(CASES[name](), indent=1) + "\n"
+
+    assert written == (HERE / name).read_text(), "run `just vectors` and look at what changed"
