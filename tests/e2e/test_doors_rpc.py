@@ -162,7 +162,7 @@ CHANGES: dict[str, tuple[dict[str, object], int]] = {
     "another's sender": ({"sender": ALICE.id}, 8),
     "a nonce ahead": ({"nonce": Nonce(2**64 - 1)}, 9),
     "a fee nobody has": ({"fee": Amount(2**64 - 1)}, 11),
-    "no fee": ({"fee": Amount(0)}, 10),
+    "too low a fee": ({"fee": Amount(1)}, 10),
     "expired": ({"valid_until_height": Height(1)}, 12),
     "valid for too long": ({"valid_until_height": Height(2**64 - 1)}, 13),
     "no cost": ({"cost_limit": 0}, 14),
