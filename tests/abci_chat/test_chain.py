@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from random import Random
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from abci_chat import keys, params
+from abci_chat import keys
 from abci_chat.hooks import maturing
 from abci_chat.machine import FAMILIES
-from abci_chat.state import audit, beacon, identities, weights
+from abci_chat.state import audit, beacon, identities, parameters, weights
 from abci_chat.state import credits as credits_
-from abci_chat.state.beacon import Phase
+from abci_chat.state.beacon import Phase, PreimageRevealed
+from abci_chat.state.cases import Reason
+from abci_chat.state.contents import Chain, Change, ParamsChange
+from abci_chat.state.targets import Kind, Target
+from abci_chat.txs import beacon as bind
+from abci_chat.txs import report
 from dchat.kernel import bundle, due
 from dchat.kernel.ids import Amount, EpochMs
 from dchat.kernel.machine import BlockContext
@@ -21,7 +26,16 @@ from dchat.kernel.merkle.proof import Proof, verify
 from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft
 from dchat.node.proto import abci_pb2 as pb
-from tests.fakes.community import PEOPLE, SPAN_MS, Community, beginning
+from tests.fakes.community import (
+    ADDRESSES,
+    LENGTH,
+    OPERATORS,
+    PEOPLE,
+    SPAN_MS,
+    Community,
+    beginning,
+    head_of,
+)
 from tests.fakes.community_acts import acts
 from tests.fakes.community_council import Council
 from tests.fakes.community_errands import (
@@ -32,7 +46,10 @@ from tests.fakes.community_errands import (
     concerted,
     opening,
     ordered,
+    signed,
 )
+from tests.fakes.community_names import Ordered, register
+from tests.fakes.community_plots import PLOTS, can_be_set, plotted
 from tests.fakes.community_purse import Purse
 from tests.fakes.community_ring import Ring
 from tests.fakes.community_rooms import Rooms
@@ -112,6 +129,9 @@ class Whole(RuleBasedStateMachine):
         self.said = [*self.said, *raws][-20:]
         return raws
 
+    def written(self, *orders: Ordered) -> list[bytes]:
+        return [signed(self.world, each) for each in orders]
+
     @initialize(seed=seeds)
     def something_of_everything(self, seed: int) -> None:
         for number in range(len(OPENING) + 1):
@@ -135,8 +155,19 @@ class Whole(RuleBasedStateMachine):
         together = concerted(self.world, name, seed)
         self.block(*together, *self.signed(names, seed), after_ms=span)
 
-    @rule(who=st.sampled_from(PEOPLE), weight=st.integers(0, 60))
-    def the_bridge_brings_weight(self, who: Person, weight: int) -> None:
+    @rule(plot=st.sampled_from(sorted(PLOTS)), names=errands, seed=seeds, noise=st.booleans())
+    def some_are_after_something(
+        self, plot: str, names: list[str], seed: int, *, noise: bool
+    ) -> None:
+        for txs, span in plotted(self.world, plot, seed):
+            others = self.signed(names, seed) if noise else []
+            self.block(*txs, *others, after_ms=span)
+
+    @rule(who=st.sampled_from(PEOPLE), weight=st.integers(0, 60), names=errands, seed=seeds)
+    def the_bridge_brings_weight_to_voters(
+        self, who: Person, weight: int, names: list[str], seed: int
+    ) -> None:
+        """What is proposed in this very block does not count it yet."""
         rest = sum(each for key, each in self.council.weights.items() if key != who.id)
         weight = max(weight, not rest)
 
@@ -144,8 +175,10 @@ class Whole(RuleBasedStateMachine):
             now, height = context.block_time_ms, context.height
             weights.set_weight(draft, who.id, weight, height, now)
 
-        self.block(deed=deed)
+        self.block(*self.signed(["propose_text", *names], seed), deed=deed)
         self.council.weights[who.id] = weight
+        ((txs, _),) = plotted(self.world, "weigh", seed)
+        self.block(*txs)
 
     @rule(who=st.sampled_from(PEOPLE), amount=st.integers(1, 3_000_000), comes=st.booleans())
     def the_bridge_brings_and_takes_credits(self, who: Person, amount: int, *, comes: bool) -> None:
@@ -165,13 +198,14 @@ class Whole(RuleBasedStateMachine):
     @rule(voted=votes)
     def an_earlier_vote_changed_a_parameter(self, voted: tuple[str, str, int]) -> None:
         section, name, value = voted
-        rules = params.SECTIONS[section]
+        order = ParamsChange(Chain.CHAT, section, (Change(name, value),))
 
         def deed(draft: Draft, _: BlockContext) -> None:
-            rules.save(draft, replace(rules.load(draft), **{name: value}))
+            parameters.change(draft, order)
 
-        self.block(deed=deed)
-        self.council.set(section, {name: value})
+        if can_be_set(self.world, order):
+            self.block(deed=deed)
+            self.council.set(section, {name: value})
 
     @precondition(lambda self: self.said)
     @rule(pick=st.integers(0, 99), harm=st.integers(0, 2_000))
@@ -258,6 +292,34 @@ class Whole(RuleBasedStateMachine):
 
 def test_there_is_an_errand_for_every_family() -> None:
     assert set(ERRANDS) == {each.name for each in FAMILIES.values()}
+
+
+def test_a_preimage_is_booked_as_the_block_carries_it_whatever_becomes_of_its_chain() -> None:
+    """The last of a window: the next one has another chain, and a third comes in this block."""
+    whole, operator, reporter = Whole(), OPERATORS[0], PEOPLE[5]
+    whole.block(*whole.written(register(operator, Random(0))))
+    whole.block(*whole.written(_reported(reporter, operator)))
+    whole.block(*whole.written(_reported(reporter, operator)), turn=1)
+    whole.block(*whole.written(_bound(operator, 2)), turn=2)
+
+    made = whole.block(*whole.written(_bound(operator, 3)), turn=0)
+
+    (event,) = made.result.outcomes[0].events
+    held = beacon.load(made.after, ADDRESSES[0])
+    assert event == PreimageRevealed(ADDRESSES[0], 1, LENGTH - 1)
+    assert held
+    assert held.link.number == 2
+    assert [each.number for each in held.next] == [3]
+
+
+def _reported(who: Person, whom: Person) -> Ordered:
+    form = report.Report(Target(Kind.ACCOUNT, whom.id), (), Reason.SPAM, bytes(32), Amount(20_000))
+    return Ordered(who, report.REPORT, form)
+
+
+def _bound(who: Person, number: int) -> Ordered:
+    form = bind.CommitBeacon(ADDRESSES[0], head_of(0, number), LENGTH, number)
+    return Ordered(who, bind.FAMILY, form)
 
 
 TestWhole = Whole.TestCase

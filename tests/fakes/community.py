@@ -18,6 +18,7 @@ from abci_chat.params import (
     Work,
 )
 from abci_chat.state import beacon, hidden
+from abci_chat.state.ballots import Choice
 from abci_chat.state.channels import Role
 from abci_chat.state.foreign import Bound, ForeignSection
 from abci_chat.state.hidden import HiddenProof
@@ -141,7 +142,7 @@ class Known:
 
     salts: dict[bytes, tuple[str, bytes]] = field(default_factory=dict[bytes, tuple[str, bytes]])
     """Handle and salt by commitment."""
-    choices: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    choices: dict[bytes, Choice] = field(default_factory=dict[bytes, Choice])
     """By the commitment of a private ballot."""
     trees: dict[bytes, Tree] = field(default_factory=dict[bytes, Tree])
     """By root."""

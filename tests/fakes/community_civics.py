@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any, Final
 
 from abci_chat.state import ballots, beacon, cases, identities, jury, proposals, upgrades
@@ -106,26 +107,41 @@ def _salt(who: Person) -> bytes:
     return bytes([who.seed[0] + 100]) * ballots.SALT_BYTES
 
 
-def _commit(world: Community, chance: random.Random) -> Ordered:
-    who, number, choice = _voter(chance), _voted_on(world, chance), chance.choice(CHOICES)
+def secret(world: Community, who: Person, vote: tuple[int, Choice], bond: int) -> Ordered:
+    """Return the order by which somebody votes so on that proposal without saying it."""
+    number, choice = vote
     said = ballots.commitment(CHAIN, number, who.id, choice, _salt(who))
     world.known.choices[said] = choice
-    bond = Amount(chance.choice([5_000, 5_000, 9_000, 1]))
-    return Ordered(who, ballot.COMMIT, ballot.CommitBallot(number, said, bond))
+    return Ordered(who, ballot.COMMIT, ballot.CommitBallot(number, said, Amount(bond)))
+
+
+def _commit(world: Community, chance: random.Random) -> Ordered:
+    who, number, choice = _voter(chance), _voted_on(world, chance), chance.choice(CHOICES)
+    return secret(world, who, (number, choice), chance.choice([5_000, 5_000, 9_000, 1]))
+
+
+def uncovered(world: Community, number: int) -> list[Ordered]:
+    """Return the orders by which everybody says what they voted privately on that proposal."""
+    found = [(who, ballots.load(world.state, number, who.id)) for who in PEOPLE]
+    hidden = [(who, held.commitment) for who, held in found if held and held.commitment]
+    return [
+        Ordered(
+            who,
+            ballot.REVEAL,
+            ballot.RevealBallot(number, world.known.choices[said], _salt(who)),
+        )
+        for who, said in hidden
+    ]
 
 
 def _reveal(world: Community, chance: random.Random) -> Ordered:
     number = _voted_on(world, chance, reveals=True)
-    hidden = [
-        (who, world.known.choices[held.commitment])
-        for who in PEOPLE
-        for held in [ballots.load(world.state, number, who.id)]
-        if held and held.choice is Choice.HIDDEN
-    ]
-    who, choice = chance.choice(hidden or [(VOTERS[0], Choice.NO)])
-    said = Choice(choice) if chance.randrange(8) else chance.choice(CHOICES)
-    form = ballot.RevealBallot(number, said, _salt(who))
-    return Ordered(who, ballot.REVEAL, form)
+    nothing = ballot.RevealBallot(number, Choice.NO, _salt(VOTERS[0]))
+    hidden = uncovered(world, number) or [Ordered(VOTERS[0], ballot.REVEAL, nothing)]
+    order = chance.choice(hidden)
+    if chance.randrange(8):
+        return order
+    return replace(order, form=replace(order.form, choice=chance.choice(CHOICES)))
 
 
 def _join_jury(world: Community, chance: random.Random) -> Ordered:

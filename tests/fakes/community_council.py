@@ -11,7 +11,17 @@ from typing import Any
 from abci_chat import keys, params
 from abci_chat.genesis import Beginning
 from abci_chat.hooks.draws import SeedDrawn
-from abci_chat.state import ballots, beacon, cases, decisions, jury, proposals, roll, targets
+from abci_chat.state import (
+    ballots,
+    beacon,
+    cases,
+    decisions,
+    jury,
+    parameters,
+    proposals,
+    roll,
+    targets,
+)
 from abci_chat.state.ballots import Choice
 from abci_chat.state.beacon import PreimageRevealed
 from abci_chat.state.cases import (
@@ -127,15 +137,12 @@ class Council:
         for event in made.result.outcomes[0].events if made.result.outcomes else ():
             if isinstance(event, PreimageRevealed):
                 before = beacon.load(made.before, event.validator)
-                after = beacon.load(made.after, event.validator)
                 assert before is not None
-                assert after is not None
                 assert event.validator == made.context.proposer
-                window = beacon.load_draw(made.before).window
-                link = beacon.current(before, window)
-                shown = after.link.head
-                assert beacon.after(shown) == link.head
-                self.revealed.append((event.validator, shown))
+                link = beacon.current(before, beacon.load_draw(made.before).window)
+                assert beacon.after(made.contributed) == link.head
+                assert event.left == link.left - 1
+                self.revealed.append((event.validator, made.contributed))
 
     def enter(self, act: Act) -> None:
         """Book what happened to a vote, a case or a draw."""
@@ -352,6 +359,7 @@ class Council:
         assert sorted([*self.executed, *silent]) == orders
         for name, section in params.SECTIONS.items():
             assert section.load(state) == self.rules[name]
+        parameters.check_together(state)
 
     def _check_cases(self, state: MemoryState, now: int) -> None:
         assert cases.count(state) == len(self.cases)

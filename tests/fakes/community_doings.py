@@ -227,16 +227,17 @@ def _commit_epoch(world: Community, chance: random.Random) -> Ordered:
         bytes([chance.randrange(256)]) * 32,
         shown(world, where, who),
     )
-    return Ordered(
-        who, epoch.COMMIT, form if record.lists_members else _hiding(form, world, chance)
-    )
+    return Ordered(who, epoch.COMMIT, form if record.lists_members else hiding(form, world, chance))
 
 
-def _hiding(form: epoch.CommitEpoch, world: Community, chance: random.Random) -> epoch.CommitEpoch:
-    """Return the commit of a private channel's epoch, with a tree of members by chance."""
+def hiding(
+    form: epoch.CommitEpoch, world: Community, chance: random.Random, tree: Tree | None = None
+) -> epoch.CommitEpoch:
+    """Return the commit of a private channel's epoch, with a tree of members, or one by chance."""
     people = chance.sample(PEOPLE, chance.randrange(1, 6))
     roles = [chance.choice([Role.MEMBER, Role.MODERATOR]) for _ in people]
-    tree = Tree(form.channel, tuple(zip([who.id for who in people], roles, strict=True)))
+    seats = tuple(zip([who.id for who in people], roles, strict=True))
+    tree = tree or Tree(form.channel, seats)
     world.known.trees[tree.root] = tree
     key = signing.public_key(posting_seed(form.channel, form.from_epoch + 1))
     return replace(form, member_root=tree.root, size_class=16, posting_key=key)

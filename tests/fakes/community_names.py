@@ -202,20 +202,20 @@ def _cancel_guardians(world: Community, chance: random.Random) -> Ordered:
     return Ordered(chance.choice(guarded or PEOPLE), panels.CANCEL, panels.CancelGuardians())
 
 
-def _guarded(world: Community, chance: random.Random) -> Person:
-    guarded = [
-        each
-        for each in PEOPLE
-        if guardians.load(world.state, each.id, world.now).panel.members
-        and is_active(world, each.id)
-    ]
-    return chance.choice(guarded or PEOPLE)
+def panel_of(world: Community, who: Person) -> tuple[AccountId, ...]:
+    """Return somebody's guardians that are in force."""
+    return guardians.load(world.state, who.id, world.now).panel.members
+
+
+def guarded(world: Community, chance: random.Random) -> Person:
+    """Return somebody who has guardians, if anybody has."""
+    able = [each for each in PEOPLE if panel_of(world, each) and is_active(world, each.id)]
+    return chance.choice(able or PEOPLE)
 
 
 def _approve(world: Community, chance: random.Random) -> Ordered:
-    owner = _guarded(world, chance)
-    panel = guardians.load(world.state, owner.id, world.now).panel
-    who = named(chance.choice(panel.members or [each.id for each in PEOPLE]))
+    owner = guarded(world, chance)
+    who = named(chance.choice(panel_of(world, owner) or [each.id for each in PEOPLE]))
     return approval(world, who, owner, chance.choice([0, 0, 0, 1]))
 
 
@@ -231,7 +231,7 @@ def approval(world: Community, who: Person, owner: Person, at: int) -> Ordered:
 
 
 def _veto(world: Community, chance: random.Random) -> Ordered:
-    order = Ordered(_guarded(world, chance), recovery.VETO, recovery.VetoRecovery())
+    order = Ordered(guarded(world, chance), recovery.VETO, recovery.VetoRecovery())
     return _worked(world, chance, order, recovery.VETO_TASK)
 
 

@@ -71,6 +71,8 @@ class Made:
     after: MemoryState
     context: BlockContext
     result: BlockResult
+    contributed: bytes
+    """What its proposer owed."""
     did: tuple[Did, ...]
 
 
@@ -159,7 +161,8 @@ class World:
         self.state = before.after(result.writes)
         self.signers.clear()
         self._replicate(context, txs, result)
-        return Made(before, self.state, context, result, tuple(_did(txs, result)))
+        contributed, _ = contribution.split(txs)
+        return Made(before, self.state, context, result, contributed, tuple(_did(txs, result)))
 
     def _replicate(self, context: BlockContext, txs: Sequence[bytes], result: BlockResult) -> None:
         request = _request(context, txs)
