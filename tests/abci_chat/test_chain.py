@@ -10,15 +10,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from abci_chat import keys
 from abci_chat.hooks import maturing
+from abci_chat.hooks.draws import SeedDrawn
 from abci_chat.machine import FAMILIES
-from abci_chat.state import audit, beacon, identities, parameters, weights
+from abci_chat.state import audit, beacon, cases, identities, parameters, weights
 from abci_chat.state import credits as credits_
 from abci_chat.state.beacon import Phase, PreimageRevealed
-from abci_chat.state.cases import Reason
+from abci_chat.state.cases import JurorDrawn, Reason
 from abci_chat.state.contents import Chain, Change, ParamsChange
+from abci_chat.state.parameters import ParamsChanged
 from abci_chat.state.targets import Kind, Target
 from abci_chat.txs import beacon as bind
-from abci_chat.txs import report
+from abci_chat.txs import juror, proposal, report
 from dchat.kernel import bundle, due
 from dchat.kernel.ids import Amount, EpochMs
 from dchat.kernel.machine import BlockContext
@@ -204,8 +206,8 @@ class Whole(RuleBasedStateMachine):
             parameters.change(draft, order)
 
         if can_be_set(self.world, order):
-            self.block(deed=deed)
             self.council.set(section, {name: value})
+            self.block(deed=deed)
 
     @precondition(lambda self: self.said)
     @rule(pick=st.integers(0, 99), harm=st.integers(0, 2_000))
@@ -310,6 +312,26 @@ def test_a_preimage_is_booked_as_the_block_carries_it_whatever_becomes_of_its_ch
     assert held
     assert held.link.number == 2
     assert [each.number for each in held.next] == [3]
+
+
+def test_a_jury_is_given_the_time_that_was_in_force_when_it_was_drawn() -> None:
+    """A vote that changes it is over in the same block, behind the draw."""
+    whole, reported = Whole(), OPERATORS[0]
+    change = (Change("verdict_ms", 90_000),)
+    form = proposal.ProposeParams("More", "", Amount(50_000), Chain.CHAT, "moderation", change)
+    jury = [Ordered(who, juror.JOIN, juror.JoinJury(Amount(30_000))) for who in PEOPLE[1:4]]
+    whole.block(*whole.written(register(reported, Random(0)), *jury))
+    whole.block(*whole.written(Ordered(PEOPLE[4], proposal.PARAMS, form)))
+    ((votes, _),) = plotted(whole.world, "weigh", 0)
+    whole.block(*votes, *whole.written(_reported(PEOPLE[5], reported)))
+    whole.block(turn=1)
+    whole.block(turn=2)
+
+    made = whole.block(after_ms=60_000)
+
+    told = {type(each) for each in made.result.events}
+    assert {SeedDrawn, JurorDrawn, ParamsChanged} <= told
+    assert cases.load(made.after, 1).ends_at == made.context.block_time_ms + 60_000
 
 
 def _reported(who: Person, whom: Person) -> Ordered:

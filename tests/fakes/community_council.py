@@ -119,6 +119,7 @@ class Council:
         """As they were when the block began."""
         self.votes: dict[int, Vote] = {}
         self.rules: dict[str, Any] = {name: getattr(begun.rules, name) for name in params.SECTIONS}
+        """What is in force, also between two hooks of a block."""
         self.decisions: list[int] = []
         self.executed: list[int] = []
         self.cases: dict[int, Report] = {}
@@ -273,7 +274,7 @@ class Council:
         assert ruling is (Ruling.UNDECIDED if upheld == dismissed else won)
         case.ruling, case.phase = ruling, Phase.DECIDED
         self._mark(number, case)
-        points = 1000 * params.REPUTATION.load(act.rules).verdict_points
+        points = 1000 * self.rules["reputation"].verdict_points
         for juror in case.said:
             self.purse.count(juror, Deed.VERDICT, points, act.height, act.rules)
 
@@ -282,7 +283,7 @@ class Council:
         assert (case.phase, case.ruling) == (Phase.DECIDED, ruling)
         case.phase = Phase.SETTLED
         if ruling is Ruling.UPHELD and self.marks[case.target][:1] == [number]:
-            points = 1000 * params.REPUTATION.load(act.rules).report_points
+            points = 1000 * self.rules["reputation"].report_points
             self.purse.count(case.reporter, Deed.REPORT_UPHELD, points, act.height, act.rules)
 
     def _juror(self, act: Act) -> None:
@@ -315,8 +316,7 @@ class Council:
         number = next(at for at in self.cases if keys.case(at) == event.entry)
         assert self.cases[number].phase is Phase.DRAWING
         self.cases[number].phase = Phase.JUDGING
-        until = params.MODERATION.load(act.rules).verdict_ms
-        self.cases[number].until = act.now + until
+        self.cases[number].until = act.now + self.rules["moderation"].verdict_ms
 
     def end(self, made: Made) -> None:
         """Forget the preimages of a window that is over; note who is on the roll."""
@@ -369,5 +369,6 @@ class Council:
             assert list(record.jurors) == case.jurors
             assert set(case.jurors) <= case.roll
             assert case.phase not in {Phase.JUDGING, Phase.DECIDED} or record.ends_at > now
+            assert case.phase is not Phase.JUDGING or record.ends_at == case.until
         for target, marks in self.marks.items():
             assert list(targets.marks(state, target)) == marks[: targets.MAX_MARKS]
