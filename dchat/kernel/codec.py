@@ -243,11 +243,13 @@ class ListOf(Shape[tuple[T, ...]]):
     def __init__(self, shape: Shape[T], most: int) -> None:
         self._shape = shape
         self._most = most
+        self._lower = cast("Callable[[T], Raw]", _lower_of(shape))
 
     def lower(self, value: tuple[T, ...]) -> Raw:
         """Return the raw parts. Raises: CodecError."""
         self._bound(len(value))
-        return [self._shape.lower(part) for part in value]
+        lower = self._lower
+        return [lower(part) for part in value]
 
     def lift(self, raw: object) -> tuple[T, ...]:
         """Return the lifted parts. Raises: CodecError."""

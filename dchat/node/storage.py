@@ -91,6 +91,7 @@ class _Committed:
     """
 
     meta: _Meta
+    stored: Reader
     reader: Reader
     asked: Reader
     recorded: Recorded
@@ -99,7 +100,7 @@ class _Committed:
 def _committed(backend: Backend, meta: _Meta, recorded: Recorded, written: Known) -> _Committed:
     now = backend.snapshot()
     asked = Memo(now, written, QUERY_MEMO_BYTES)
-    return _Committed(meta, Memo(now, written), asked, recorded)
+    return _Committed(meta, now, Memo(now, written), asked, recorded)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,11 +128,7 @@ class _CachedPages:
 
     def get(self, name: bytes, /) -> bytes | None:
         page = self._cache.get(name)
-        if page is None:
-            page = self._reader.get(name)
-            if page is not None:
-                self._cache.put(name, page)
-        return page
+        return self._reader.get(name) if page is None else page
 
 
 class Storage:
@@ -256,7 +253,7 @@ class Storage:
                     changed[name] = value if value is None else stamp + value
                     replaced[name] = old
                     moved.append((key, before, value))
-            pages = _CachedPages(committed.reader, self._cache)
+            pages = _CachedPages(committed.stored, self._cache)
             update = tree.update(pages, {key: value for key, _, value in moved}, stamp)
         changed |= update.pages
         replaced |= update.undo
@@ -275,7 +272,7 @@ class Storage:
             recorded = _moved(staged)
             self._backend.write(self._batch(staged, meta, recorded))
             self._committed = _committed(self._backend, meta, recorded, staged.writes)
-            self._remember(staged.pages)
+            self._cache.update(staged.pages)
             self._pruner.reach(meta.oldest)
 
     def settle(self) -> None:
@@ -303,13 +300,6 @@ class Storage:
             roots.writes(base.reader, staged.height, base.recorded, recorded),
             ((_META, _META_SHAPE.encode(meta)),),
         )
-
-    def _remember(self, pages: Mapping[bytes, bytes | None]) -> None:
-        for name, page in pages.items():
-            if page is None:
-                self._cache.drop(name)
-            else:
-                self._cache.put(name, page)
 
 
 def _recover(backend: Backend) -> _Meta:

@@ -143,6 +143,9 @@ def _ended(leaf: bytes, siblings: list[bytes]) -> Proof:
 
 def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> bytes | None:
     """Collect the siblings on the way to slot; return the leaves where it ends in this page."""
+    if page[COUNTS_AT + slot] == OWN_PAGE:
+        siblings += [node_at(page, (SLOTS + slot) >> up ^ 1) for up in reversed(range(HEIGHT))]
+        return None
     first, end = 0, SLOTS
     for level in range(HEIGHT + 1):
         if weight(page, first, end) <= 1:
@@ -153,7 +156,7 @@ def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> bytes | None:
         siblings.append(node_at(page, node ^ 1))
         width = (end - first) // 2
         first, end = (first + width, end) if node & 1 else (first, end - width)
-    return None if page[COUNTS_AT + slot] == OWN_PAGE else leaves_in(page, slot, slot + 1)
+    return leaves_in(page, slot, slot + 1)
 
 
 def _walk_leaves(path: bytes, leaves: bytes, siblings: list[bytes]) -> bytes:

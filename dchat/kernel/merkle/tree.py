@@ -24,6 +24,7 @@ from dchat.kernel.merkle.hashing import (
 from dchat.kernel.merkle.page import (
     BLANK,
     COUNTS,
+    COUNTS_AT,
     DIGITS,
     HEIGHT,
     LEAVES_AT,
@@ -139,11 +140,29 @@ class _Batch:
 
     def _page_of_one(self, name: bytes, before: bytes, changes: Sequence[Change]) -> bytes:
         """Do what `page` does for a single change, which is all that most pages see."""
-        slot = slot_of(changes[0][0], name)
-        was = slot_at(before, slot)
-        now = self._slot(name + DIGITS[slot], was, changes)
+        path, leaf = changes[0]
+        trail: list[tuple[bytes, bytes, int]] = []
+        page, slot = before, slot_of(path, name)
+        while page[COUNTS_AT + slot] == OWN_PAGE:
+            trail.append((name, page, slot))
+            name += DIGITS[slot]
+            page, slot = self._read(name), slot_of(path, name)
+        was = slot_at(page, slot)
+        now = self._settle(name + DIGITS[slot], was[1], changes)
         if now == was:
             return before
+        after = self._put(name, page, slot, now, was)
+        for upper, above, slot in reversed(trail):
+            if leaf or not is_small(after):
+                now = OWN_PAGE, b"", after[ROOT_HASH]
+            else:
+                now = self._taken_in(name, page, after)
+            name, page = upper, above
+            after = self._put(name, page, slot, now, slot_at(page, slot))
+        return after
+
+    def _put(self, name: bytes, before: bytes, slot: int, now: Slot, was: Slot) -> bytes:
+        """Return the page with one slot changed, and note it."""
         after = self.changed[name] = with_slot(before, self._version, slot, now)
         self.undo[name] = patch.of_slot(before[:VERSION_SIZE], slot, was)
         return after
@@ -158,15 +177,25 @@ class _Batch:
         count, kept, _ = was
         if count != OWN_PAGE:
             return self._settle(name, kept, changes)
-        before = self._pages.get(name)
-        if before is None:
-            raise InvariantBroken(f"page {name.decode()} of the state tree is missing")
+        before = self._read(name)
         after = self.page(name, before, changes)
-        if not is_small(after):
-            return OWN_PAGE, b"", after[ROOT_HASH]
+        return (
+            self._taken_in(name, before, after)
+            if is_small(after)
+            else (OWN_PAGE, b"", after[ROOT_HASH])
+        )
+
+    def _taken_in(self, name: bytes, before: bytes, after: bytes) -> Slot:
+        """Return what becomes of the slot whose page is left with so few leaves; that page goes."""
         self.remove(name, before)
         leaves = after[LEAVES_AT:]
         return len(leaves) // LEAF_SIZE, leaves, after[ROOT_HASH]
+
+    def _read(self, name: bytes) -> bytes:
+        page = self._pages.get(name)
+        if page is None:
+            raise InvariantBroken(f"page {name.decode()} of the state tree is missing")
+        return page
 
     def _settle(self, name: bytes, kept: bytes, changes: Sequence[Change]) -> Slot:
         """Change a slot whose leaves are kept in place; give it a page if they are too many."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from types import MappingProxyType
@@ -15,37 +16,43 @@ MAX_MEMO_BYTES: Final = 16 << 20
 Known = Mapping[bytes, bytes | None]
 NOTHING: Final[Known] = MappingProxyType({})
 
-# Beside the page itself: two byte-string heads, the name, the pair, a slot of the dictionary.
-ENTRY_BYTES: Final = 250
+# Beside the page itself: two byte-string heads, the name, slots of two dictionaries.
+ENTRY_BYTES: Final = 300
 
 
 class PageCache:
-    """Pages for the committer alone: the one written longest ago goes first. Not thread-safe.
+    """Pages for the committer alone: of the longest names, the one written longest ago goes first.
 
-    The committer writes nearly all that it reads, so reading need not change the order.
+    A page has sixteen below it, which together are asked for as often as it is. The committer
+    writes nearly all that it reads, so only what was written is kept. Not thread-safe.
     """
 
-    __slots__ = ("_pages", "get", "limit_bytes", "used_bytes")
+    __slots__ = ("_tiers", "limit_bytes", "used_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
-        self._pages: dict[bytes, bytes] = {}
-        self.get = self._pages.get
+        # By length of name. To take the first of a plain dictionary is to walk past all that went.
+        self._tiers: defaultdict[int, OrderedDict[bytes, bytes]] = defaultdict(OrderedDict)
 
-    def put(self, name: bytes, page: bytes) -> None:
-        """Keep the page, dropping others until the bound holds."""
-        held = self._pages.pop(name, b"")
-        self._pages[name] = page
-        self.used_bytes += len(page) - len(held) if held else len(page) + ENTRY_BYTES
-        while self.used_bytes > self.limit_bytes:
-            self.drop(next(iter(self._pages)))
+    def get(self, name: bytes) -> bytes | None:
+        """Return the page, None if it is not kept."""
+        return self._tiers[len(name)].get(name)
 
-    def drop(self, name: bytes) -> None:
-        """Forget the page, if it is there."""
-        held = self._pages.pop(name, None)
-        if held is not None:
-            self.used_bytes -= len(held) + ENTRY_BYTES
+    def update(self, pages: Known) -> None:
+        """Keep the pages, forget those that are None, and drop others until the bound holds."""
+        for name, page in pages.items():
+            tier = self._tiers[len(name)]
+            held = tier.pop(name, None)
+            if held is not None:
+                self.used_bytes -= len(held) + ENTRY_BYTES
+            if page is not None:
+                tier[name] = page
+                self.used_bytes += len(page) + ENTRY_BYTES
+        for _, tier in sorted(self._tiers.items(), reverse=True):
+            while tier and self.used_bytes > self.limit_bytes:
+                _, page = tier.popitem(last=False)
+                self.used_bytes -= len(page) + ENTRY_BYTES
 
 
 class Memo:

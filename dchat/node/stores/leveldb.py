@@ -14,8 +14,9 @@ from dchat.node.stores.folder import prepare
 
 BLOOM_BITS: Final = 10
 NAME: Final = "leveldb"
-# Tables of 2 MiB, mapped into memory: what is open counts as resident.
-MAX_OPEN_FILES: Final = 80
+# What is mapped stays open: to open a table again costs ten times as much as to read from it.
+MAX_OPEN_FILES: Final = 1000
+TABLE_BYTES: Final = 8 << 20
 
 
 class _Batch(Protocol):
@@ -138,6 +139,7 @@ def _open(path: Path, tuning: Tuning, *, fresh: bool) -> object:
             lru_cache_size=tuning.cache_bytes,
             write_buffer_size=tuning.write_buffer_bytes,
             max_open_files=tuning.max_open_files or MAX_OPEN_FILES,
+            max_file_size=TABLE_BYTES,
             compression=None,
         ),
     )

@@ -10,12 +10,12 @@ def holding(*names: bytes) -> PageCache:
     """A cache with room for three pages, given these in turn."""
     cache = PageCache(3 * (len(PAGE) + ENTRY_BYTES))
     for name in names:
-        cache.put(name, PAGE)
+        cache.update({name: PAGE})
     return cache
 
 
 def put_and_measure(cache: PageCache, number: int) -> int:
-    cache.put(b"%d" % (number % 37), bytes(number * 7919 % 1200))
+    cache.update({b"%d" % (number % 37): bytes(number * 7919 % 1200)})
     return cache.used_bytes
 
 
@@ -23,7 +23,7 @@ def test_a_page_is_kept_until_it_is_dropped() -> None:
     cache = holding(b"a")
     kept = cache.get(b"a")
 
-    cache.drop(b"a")
+    cache.update({b"a": None})
 
     assert (kept, cache.get(b"a"), cache.used_bytes) == (PAGE, None, 0)
 
@@ -31,12 +31,25 @@ def test_a_page_is_kept_until_it_is_dropped() -> None:
 def test_the_page_written_longest_ago_makes_room() -> None:
     cache = holding(b"a", b"b", b"c", b"a")
 
-    cache.put(b"d", PAGE)
+    cache.update({b"d": PAGE})
 
     assert [cache.get(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
         True,
         False,
         True,
+        True,
+    ]
+
+
+def test_of_several_levels_the_deepest_makes_room_first() -> None:
+    cache = holding(b"p", b"p0", b"p01")
+
+    cache.update({b"p1": PAGE})
+
+    assert [cache.get(name) is not None for name in (b"p", b"p0", b"p01", b"p1")] == [
+        True,
+        True,
+        False,
         True,
     ]
 
@@ -50,7 +63,7 @@ def test_a_page_put_again_counts_once() -> None:
 def test_a_page_over_the_bound_is_not_kept() -> None:
     cache = holding(b"a")
 
-    cache.put(b"b", bytes(100_000))
+    cache.update({b"b": bytes(100_000)})
 
     assert (cache.get(b"b"), cache.used_bytes) == (None, 0)
 
@@ -58,7 +71,7 @@ def test_a_page_over_the_bound_is_not_kept() -> None:
 def test_dropping_what_is_not_there_does_nothing() -> None:
     cache = holding(b"a")
 
-    cache.drop(b"b")
+    cache.update({b"b": None})
 
     assert cache.used_bytes == len(PAGE) + ENTRY_BYTES
 
@@ -93,7 +106,7 @@ def test_a_full_memo_goes_on_asking() -> None:
 def test_a_page_that_grew_counts_with_its_new_size() -> None:
     cache = holding(b"a")
 
-    cache.put(b"a", bytes(1500))
+    cache.update({b"a": bytes(1500)})
 
     assert cache.used_bytes == 1500 + ENTRY_BYTES
 
