@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from abci_chat import params
-from abci_chat.state import ballots, beacon, cases, channels, devices, epochs, handles, work
+from abci_chat.state import ballots, cases, channels, devices, epochs, handles, work
 from abci_chat.state.ballots import Choice
 from abci_chat.state.cases import Reason
 from abci_chat.state.channels import JoinRule, Kind, Policy, Role
@@ -26,10 +26,12 @@ from abci_chat.txs import ballot, channel, device, epoch, handle, identity, memb
 from abci_chat.txs import verdict as verdicts
 from benchmarks import community
 from benchmarks.community import CHANNELS, IN_A_CHANNEL, SIGNERS, Community
-from dchat.kernel import contribution, signing
+from dchat.kernel import signing
 from dchat.kernel.codec import Raw
+from dchat.kernel.family import MAX_WAIVED_COST
 from dchat.kernel.headers import merkle_root
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs, Height, Nonce
+from dchat.kernel.proposal import MAX_WAIVED
 from dchat.node.storage import Storage
 from tests.fakes.memory import CHAIN, START, Person, signed
 from tests.fakes.orders import RELAY
@@ -44,6 +46,8 @@ IN_A_BATCH: Final = 1_000
 ENOUGH: Final = 16
 """Expected hashes: more than is asked for, and found at once."""
 _LIMIT: Final = Cost(30_000)
+WORKED: Final = MAX_WAIVED
+"""Orders by work of one block: no more go into one."""
 _SALT: Final = bytes(32)
 _POLICY: Final = Policy(Role.MEMBER, 0, 0, JoinRule.OPEN)
 
@@ -88,8 +92,9 @@ class Desk:
         """Return somebody's next transaction."""
         nonce = self.nonces.get(who.id, 0)
         self.nonces[who.id] = nonce + 1
-        until, fee = Height(self.storage.height + 50), Amount(0 if is_free else _LIMIT)
-        return signed(who, body, nonce, cost_limit=_LIMIT, fee=fee, valid_until_height=until)
+        limit, fee = (MAX_WAIVED_COST, Amount(0)) if is_free else (_LIMIT, Amount(_LIMIT))
+        until = Height(self.storage.height + 50)
+        return signed(who, body, nonce, cost_limit=limit, fee=fee, valid_until_height=until)
 
     def work(self, who: Person, order: bytes) -> Proof:
         """Return work for somebody's next transaction, which is this one without its work."""
@@ -108,7 +113,7 @@ Build = Callable[[Desk], list[bytes]]
 
 def commit_handle(desk: Desk) -> list[bytes]:
     """Newcomers who have credits promise to reveal a handle."""
-    desk.newcomers = _next(desk, community.newcomer)
+    desk.newcomers = _next(desk, community.newcomer, EACH)
     return [desk.order(who, _commitment(who)) for who in desk.newcomers]
 
 
@@ -119,7 +124,7 @@ def register(desk: Desk) -> list[bytes]:
 
 def commit_by_work(desk: Desk) -> list[bytes]:
     """Strangers without anything promise to reveal a handle."""
-    desk.newcomers = _next(desk, community.stranger)
+    desk.newcomers = _next(desk, community.stranger, WORKED)
     return [_worked_commitment(desk, who) for who in desk.newcomers]
 
 
@@ -139,9 +144,9 @@ def add_device(desk: Desk) -> list[bytes]:
     return [desk.order(who, device.ADD.body(_device(who))) for who in _signers(desk, "add_device")]
 
 
-def _next(desk: Desk, person: Callable[[int], Person]) -> list[Person]:
-    desk.came += EACH
-    return [person(at) for at in range(desk.came - EACH, desk.came)]
+def _next(desk: Desk, person: Callable[[int], Person], wanted: int) -> list[Person]:
+    desk.came += wanted
+    return [person(at) for at in range(desk.came - wanted, desk.came)]
 
 
 def _handle_of(who: Person) -> str:
@@ -328,12 +333,6 @@ def report_account(desk: Desk) -> list[bytes]:
     others = desk.deal("report", range(SIGNERS - CHANNELS), CASES)
     reporters = [at // (IN_A_CHANNEL - 1) * IN_A_CHANNEL + at % (IN_A_CHANNEL - 1) for at in others]
     return [desk.order(community.signer(at), report.REPORT.body(_report(desk))) for at in reporters]
-
-
-def reveal(desk: Desk) -> list[bytes]:
-    """The proposer reveals the preimage that the draw asks for; the juries are drawn at once."""
-    made = beacon.DUTY.make(desk.storage.latest(), community.PROPOSER, community.SECRET)
-    return [contribution.build(made)]
 
 
 def nothing(_: Desk) -> list[bytes]:
