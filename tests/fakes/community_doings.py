@@ -38,6 +38,7 @@ POLICIES: Final = (
     Policy(Role.MODERATOR, 0, 1_000, JoinRule.INVITE),
     Policy(Role.OWNER, 5_000, 30_000, JoinRule.OPEN),
 )
+INVITED: Final = Policy(Role.MEMBER, 0, 0, JoinRule.INVITE)
 HIDDEN: Final = Policy(Role.MEMBER, 0, 30_000, JoinRule.INVITE)
 CONVERSATIONS: Final = (b"\xd1" * 32, b"\xd2" * 32)
 """Seeds of their keys."""
@@ -72,14 +73,14 @@ def insider(world: Community, chance: random.Random, where: bytes, least: Role) 
     if not record.lists_members:
         tree = world.known.trees.get(epochs.load(world.state, where).member_root)
         seats = tree.seats if tree else ()
-        inside = [named(who) for who, role in seats if role >= least]
+        able = [named(who) for who, role in seats if role >= least]
     else:
         found = [(who, members.load(world.state, where, who.id)) for who in PEOPLE]
-        inside = [who for who, each in found if each and each.role >= least]
-    return chance.choice([*inside, named(record.owner)])
+        able = [who for who, each in found if each and each.role >= least]
+    return chance.choice([*able, named(record.owner)])
 
 
-def _inside(world: Community, where: bytes) -> list[Person]:
+def inside(world: Community, where: bytes) -> list[Person]:
     """Return who is a member besides the owner, hidden or not."""
     tree = world.known.trees.get(epochs.load(world.state, where).member_root)
     if tree:
@@ -89,8 +90,8 @@ def _inside(world: Community, where: bytes) -> list[Person]:
 
 def _inferior(world: Community, chance: random.Random, where: bytes) -> Person:
     """Return a member who is not the owner, mostly."""
-    inside = _inside(world, where)
-    return chance.choice(inside if inside and chance.randrange(8) else PEOPLE)
+    there = inside(world, where)
+    return chance.choice(there if there and chance.randrange(8) else PEOPLE)
 
 
 def shown(world: Community, where: bytes, who: Person) -> tuple[HiddenProof, ...]:
@@ -125,9 +126,10 @@ def _set_policy(world: Community, chance: random.Random) -> Ordered:
 
 
 def _join(world: Community, chance: random.Random) -> Ordered:
-    where, _ = _listed(world, chance)
-    invited = [who for who in PEOPLE if members.invited(world.state, where, who.id, world.now)]
-    out = [each for each in PEOPLE if each not in _inside(world, where)]
+    where, record = _listed(world, chance)
+    able = PEOPLE if not record.closed_at else ()
+    invited = [who for who in able if members.invited(world.state, where, who.id, world.now)]
+    out = [each for each in PEOPLE if each not in inside(world, where)]
     who = chance.choice(invited if invited and chance.randrange(2) else out or PEOPLE)
     return Ordered(who, member.JOIN, member.JoinChannel(where))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from abci_chat.params import GOVERNANCE, IDENTITIES
@@ -15,13 +15,13 @@ from abci_chat.state import channels, epochs, hidden, parameters, proposals
 from abci_chat.state.ballots import Choice
 from abci_chat.state.channels import NOBODY, Kind, Role
 from abci_chat.state.contents import Chain, Change, ParamsChange
-from abci_chat.txs import ballot, epoch, member, proposal, recovery
+from abci_chat.txs import ballot, channel, epoch, invite, member, proposal, recovery
 from dchat.kernel.errors import TxRejected
 from dchat.kernel.ids import AccountId
 from dchat.kernel.store import Draft
 from tests.fakes.community import PEOPLE, VOTERS, Community, Tree, blind_of, named
 from tests.fakes.community_civics import CHOICES, secret, uncovered
-from tests.fakes.community_doings import channel_of, hiding, shown
+from tests.fakes.community_doings import INVITED, channel_of, hiding, inside, shown
 from tests.fakes.community_errands import ERRANDS, signed
 from tests.fakes.community_names import Ordered, approval, guarded, panel_of, somebody
 from tests.fakes.memory import Person
@@ -98,6 +98,33 @@ def _come_back(world: Community, chance: random.Random) -> Iterator[Step]:
     yield Step((_turn(world, chance, where, named(who)), *chance.sample(acts, 2)))
     yield Step((_turn(world, chance, where, owner, tree),))
     yield Step((_turn(world, chance, where, named(who), tree), left))
+
+
+def _vouch(world: Community, chance: random.Random) -> Iterator[Step]:
+    """A moderator brings somebody in, and is none any more when that one comes, by chance."""
+    where, record = channel_of(world, chance, Kind.PUBLIC)
+    owner = named(record.owner)
+    out = [who for who in PEOPLE if who not in [owner, *inside(world, where)]]
+    if len(out) < 2:
+        return
+    friend, guest = chance.sample(out, 2)
+    role = member.SetRole(where, friend.id, Role.MODERATOR)
+    yield Step(
+        (
+            Ordered(owner, channel.SET_POLICY, channel.SetPolicy(where, INVITED)),
+            Ordered(owner, invite.INVITE, invite.InviteMember(where, friend.id)),
+            Ordered(friend, member.JOIN, member.JoinChannel(where)),
+            Ordered(owner, member.SET_ROLE, role),
+            Ordered(friend, invite.INVITE, invite.InviteMember(where, guest.id)),
+        )
+    )
+    fall = (
+        Ordered(owner, member.REMOVE, member.RemoveMember(where, friend.id)),
+        Ordered(owner, member.SET_ROLE, replace(role, role=Role.MEMBER)),
+        Ordered(friend, member.LEAVE, member.LeaveChannel(where, ())),
+    )
+    yield Step(tuple(chance.sample(fall, chance.randrange(2))))
+    yield Step((Ordered(guest, member.JOIN, member.JoinChannel(where)),))
 
 
 def _removal(tree: Tree, seat: tuple[AccountId, Role], by: AccountId = NOBODY) -> epoch.RemoveLeaf:
@@ -179,6 +206,7 @@ def _weigh(world: Community, _: random.Random) -> Iterator[Step]:
 PLOTS: Final[dict[str, Plot]] = {
     "recover": _recover,
     "come back": _come_back,
+    "vouch": _vouch,
     "pull": _pull,
     "whisper": _whisper,
     "weigh": _weigh,
