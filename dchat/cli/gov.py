@@ -10,9 +10,10 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from abci_chat import keys, params
-from abci_chat.state import ballots, contents
+from abci_chat.state import ballots, contents, weights
 from abci_chat.state.ballots import Choice
 from abci_chat.state.contents import Binary, Change
+from abci_chat.state.proposals import Proposal
 from abci_chat.txs import ballot, proposal
 from abci_chat.txs.ballot import CastBallot, CommitBallot, RevealBallot
 from abci_chat.txs.proposal import (
@@ -33,7 +34,6 @@ from dchat.cli.ordering import (
     Plan,
     Sending,
     Told,
-    carry_out,
     ordering,
     plan_and_carry_out,
 )
@@ -82,6 +82,12 @@ class RevealTooEarly(OperatorError):
     """Nobody can reveal yet, and the fee would be lost."""
 
     hint = "wait until the time named; an idle chain makes a block every few seconds"
+
+
+class Weightless(OperatorError):
+    """The ballot would count nothing, and the fee would be lost."""
+
+    hint = "vote with an account that had weight when the proposal opened; see dchat query weights"
 
 
 def register(app: typer.Typer) -> None:
@@ -255,13 +261,18 @@ def vote(
     if private:
         _vote_privately(sending, number, said, max_bond)
         return
-    told = Told({"choice": choice.value}, _showing(number), "chat")
-    carry_out(sending, ballot.CAST, CastBallot(number, said), told)
+
+    async def plan(source: Source, sender: Identity) -> Plan[CastBallot]:
+        await _voted_on(source, number, sender.account_id)
+        told = Told({"choice": choice.value}, _showing(number), "chat")
+        return Plan(CastBallot(number, said), told)
+
+    plan_and_carry_out(sending, ballot.CAST, plan, "chat")
 
 
 def _vote_privately(sending: Sending, number: int, choice: Choice, max_bond: int | None) -> None:
     async def plan(source: Source, sender: Identity) -> Plan[CommitBallot]:
-        found = await proposal_of(source, number)
+        found = await _voted_on(source, number, sender.account_id)
         mine = Vote(source.chain.entry.chain_id, number, sender.account_id)
         path = mine.file(sending.identity_file)
         kept = ballotbox.keep(path, mine, choice)
@@ -276,6 +287,14 @@ def _vote_privately(sending: Sending, number: int, choice: Choice, max_bond: int
         return Plan(CommitBallot(number, kept.commitment, bond), Told(done, chain="chat"))
 
     plan_and_carry_out(sending, ballot.COMMIT, plan, "chat")
+
+
+async def _voted_on(source: Source, number: int, voter: AccountId) -> Proposal:
+    """Return the proposal, on which the voter's ballot counts. Raises: NotThere, Weightless."""
+    found = await proposal_of(source, number)
+    if not await foresee(source, lambda state: weights.at(state, voter, found.snapshot)):
+        raise Weightless(f"the account had no weight at height {found.snapshot}")
+    return found
 
 
 @ordering

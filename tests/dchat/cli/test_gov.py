@@ -131,6 +131,20 @@ def test_where_no_upgrade_is_planned_that_is_proved(town: Lounge) -> None:
     assert (ran.code, said(ran)["found"]) == (11, False)
 
 
+@pytest.mark.parametrize("how", [(), ("--private",)])
+def test_a_ballot_that_would_count_nothing_is_refused_before_anything_is_paid(
+    town: Lounge, how: tuple[str, ...]
+) -> None:
+    town.run("carol", *OPINION)
+    height = town.node.height
+
+    ran = vote(town, "dave", "yes", *how)
+
+    assert (ran.code, "the account had no weight at height" in ran.err) == (1, True)
+    assert "dchat query weights" in ran.err
+    assert (town.node.height, [*town.file.parent.rglob("*ballot*")]) == (height, [])
+
+
 def test_a_cancelling_proposal_needs_a_plan(town: Lounge) -> None:
     ran = town.run("carol", *UPGRADE, "--chat-height", "0", "--currency-height", "0")
 
