@@ -60,7 +60,7 @@ def test_a_node_that_refuses_is_told_before_anything_is_spent(town: Market) -> N
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.splitlines() == [
         "dchat: error: refused, CannotPayFee (11): holds 0 base units, the fee is 81",
-        "dchat: hint: fund the account first",
+        "dchat: hint: fund the account first, or add --work where the command takes it",
     ]
 
 
