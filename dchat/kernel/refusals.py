@@ -31,7 +31,9 @@ REFUSALS: Final[Mapping[int, Refusal]] = MappingProxyType(
         8: Refusal("SenderKeyMismatch", "use the identity file of the sender's account"),
         9: Refusal("NonceMismatch", "read the account's nonce and sign again"),
         10: Refusal("FeeTooLow", "raise the fee to the least one named"),
-        11: Refusal("CannotPayFee", "fund the account first, or add --work where the command takes it"),
+        11: Refusal(
+            "CannotPayFee", "fund the account first, or add --work where the command takes it"
+        ),
         12: Refusal("Expired", "sign again with a later valid_until_height"),
         13: Refusal("ValidityTooLong", "sign with a nearer valid_until_height"),
         14: Refusal("CostLimitTooLow", "raise cost_limit to the cost named"),
