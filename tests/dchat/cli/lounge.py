@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from abci_chat.machine import MACHINE as CHAT
@@ -15,16 +14,15 @@ from abci_chat.state.epochs import Epoch
 from abci_chat.state.identities import Identity
 from abci_chat.state.members import Member
 from abci_currency.machine import MACHINE as CURRENCY
-from dchat.kernel import genesis, params, signing
+from dchat.kernel import signing
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import GenesisContext
 from dchat.kernel.store import Draft
 from dchat.node import network
 from dchat.node.network import NetworkFile
 from tests.conftest import Ran
-from tests.dchat.cli.market import FUNDS, NAMES, PEOPLE, Clocked, MarketNode, Setting
+from tests.dchat.cli.market import NAMES, PEOPLE, MarketNode, Setting, idle, running
 from tests.fakes.people import identity_of
-from tests.fakes.rpc_node import RpcNode, recent, serving
+from tests.fakes.rpc_node import serving
 
 PUBLIC, PRIVATE = b"\x0a" * 32, b"\x0b" * 32
 EPOCH = 3
@@ -58,26 +56,10 @@ class Lounge:
 def lounge(folder: Path, dchat: Callable[..., Ran], *settings: Setting) -> Generator[Lounge]:
     """Give a lounge where everybody but dave has credits, after two blocks on these settings."""
 
-    def begin(draft: Draft, context: GenesisContext, _data: bytes) -> None:
-        held = sorted(PEOPLE[name] for name in NAMES[:3])
-        allocations = tuple(genesis.Allocation(account, FUNDS) for account in held)
-        genesis.begin(draft, context.chain_id, genesis.Genesis(params.DEFAULT, allocations))
-        for setting in settings:
-            setting(draft)
-
-    node = MarketNode(replace(CHAT, genesis=begin), folder / "chat", recent())
-    node.consensus = Clocked(node)
-    node.block()
-    node.block()
-    for name in NAMES:
-        _write_identity(folder / f"{name}.json", name)
-    currency = RpcNode(CURRENCY, folder / "currency")
-    currency.block()
-    currency.block()
-    file = folder / "network.toml"
+    node = running(CHAT, folder / "chat", settings)
+    currency, file = idle(CURRENCY, folder / "currency"), folder / "network.toml"
     with serving(node) as url, serving(currency) as other:
-        entries = node.entry(url), currency.entry(other)
-        network.save(file, NetworkFile("test", (), *entries))
+        network.save(file, NetworkFile("test", (), node.entry(url), currency.entry(other)))
         yield Lounge(file, node, dchat)
 
 
@@ -105,10 +87,3 @@ def has_channels(policy: Policy = OPEN) -> Setting:
             members.save(draft, PUBLIC, PEOPLE[name], Member(Role.MEMBER, then))
 
     return begin
-
-
-def _write_identity(path: Path, name: str) -> None:
-    whose = identity_of(name)
-    sheet = {"version": 1, "kind": "node", "public_key": whose.public_key.hex()}
-    path.write_text(json.dumps({**sheet, "seed": whose.seed.hex()}))
-    path.chmod(0o600)

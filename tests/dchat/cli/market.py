@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from dchat.kernel import accounts, genesis, params, signing, supply
 from dchat.kernel.amounts import UNIT
 from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import BlockContext, GenesisContext
+from dchat.kernel.machine import BlockContext, GenesisContext, Machine
 from dchat.kernel.queries import PAGE, Page
 from dchat.kernel.store import Draft
 from dchat.node import network
@@ -124,6 +124,24 @@ def market(
 ) -> Generator[Market]:
     """Give a market where everybody but dave has funds, after two blocks on these settings."""
 
+    node = running(CURRENCY, folder / "currency", settings, headers)
+    chat, file = idle(CHAT, folder / "chat"), folder / "network.toml"
+    with serving(node) as url, serving(chat) as other:
+        network.save(file, NetworkFile("test", (), chat.entry(other), node.entry(url)))
+        yield Market(file, node, dchat)
+
+
+def running(
+    machine: Machine,
+    folder: Path,
+    settings: Sequence[Setting],
+    headers: FakeChain | None = None,
+) -> MarketNode:
+    """Return a node of a chain where everybody but dave has funds, after two blocks.
+
+    Everybody's identity file lies beside its folder.
+    """
+
     def begin(draft: Draft, context: GenesisContext, _data: bytes) -> None:
         held = sorted(PEOPLE[name] for name in NAMES[:3])
         allocations = tuple(genesis.Allocation(account, FUNDS) for account in held)
@@ -131,20 +149,21 @@ def market(
         for setting in settings:
             setting(draft)
 
-    rules = replace(CURRENCY, genesis=begin)
-    node = MarketNode(rules, folder / "currency", headers or recent())
+    node = MarketNode(replace(machine, genesis=begin), folder, headers or recent())
     node.consensus = Clocked(node)
     node.block()
     node.block()
     for name in NAMES:
-        _write_identity(folder / f"{name}.json", name)
-    chat = RpcNode(CHAT, folder / "chat")
-    chat.block()
-    chat.block()
-    file = folder / "network.toml"
-    with serving(node) as url, serving(chat) as other:
-        network.save(file, NetworkFile("test", (), chat.entry(other), node.entry(url)))
-        yield Market(file, node, dchat)
+        _write_identity(folder.with_name(f"{name}.json"), name)
+    return node
+
+
+def idle(machine: Machine, folder: Path) -> RpcNode:
+    """Return a node of a chain on which nothing happens, after two blocks."""
+    node = RpcNode(machine, folder)
+    node.block()
+    node.block()
+    return node
 
 
 def _write_identity(path: Path, name: str) -> None:
