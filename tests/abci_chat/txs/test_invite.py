@@ -6,11 +6,11 @@ import pytest
 
 from abci_chat.params import DAY_MS
 from abci_chat.state import members
-from abci_chat.state.channels import MembersHidden, Policy, Role
+from abci_chat.state.channels import ChannelClosed, MembersHidden, Policy, Role
 from abci_chat.state.identities import NotRegistered
 from abci_chat.state.members import NotAMember, RoleTooLow
 from abci_chat.txs import channel, invite, member
-from abci_chat.txs.channel import SetPolicy
+from abci_chat.txs.channel import CloseChannel, SetPolicy
 from abci_chat.txs.invite import (
     AnswerRequest,
     InviteMember,
@@ -76,6 +76,14 @@ def test_an_invitation_is_good_once() -> None:
     chat.send(ALICE, member.REMOVE, RemoveMember(where, DAVE.id))
 
     assert chat.send(DAVE, member.JOIN, JoinChannel(where)).code == NotInvited.code
+
+
+def test_an_invitation_to_a_channel_that_is_closed_counts_no_more() -> None:
+    chat, where = behind(BY_INVITE)
+    chat.send(BOB, invite.INVITE, InviteMember(where, DAVE.id))
+    chat.send(ALICE, channel.CLOSE, CloseChannel(where))
+
+    assert chat.send(DAVE, member.JOIN, JoinChannel(where)).code == ChannelClosed.code
 
 
 def test_an_invitation_expires() -> None:
