@@ -31,7 +31,8 @@ from abci_chat.txs import (
     verdict,
 )
 from abci_chat.txs import beacon as chains
-from dchat.kernel.machine import Machine, TxFamily
+from dchat.kernel.family import TxFamily
+from dchat.kernel.machine import Machine
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
     {

@@ -22,7 +22,8 @@ from abci_currency.txs import (
     validator,
     vesting,
 )
-from dchat.kernel.machine import Machine, TxFamily
+from dchat.kernel.family import TxFamily
+from dchat.kernel.machine import Machine
 
 FAMILIES: Final[Mapping[int, TxFamily]] = MappingProxyType(
     {

@@ -7,7 +7,8 @@ every one.
 from __future__ import annotations
 
 from abci_chat.state import work
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.family import Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
 

@@ -15,7 +15,8 @@ from abci_chat.state import beacon, cases
 from abci_chat.state.beacon import Phase
 from dchat.kernel import codec
 from dchat.kernel.errors import InvariantBroken
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.family import Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
 Owner = Callable[[Draft, int, bytes, BlockContext], tuple[Event, ...]]

@@ -17,7 +17,8 @@ from abci_chat.state import cases, execution, jury
 from dchat.kernel import codec, due
 from dchat.kernel.due import Due
 from dchat.kernel.errors import InvariantBroken
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.family import Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
 MOST_A_BLOCK: Final = 100

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from abci_chat.state import guardians, identities, recoveries
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
 

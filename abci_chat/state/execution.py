@@ -30,8 +30,9 @@ from abci_chat.state.proposals import Kind, Proposal, Status
 from dchat.kernel import accounts, codec, due, holdings
 from dchat.kernel.due import Due
 from dchat.kernel.errors import InvariantBroken, TxRejected
+from dchat.kernel.family import Event
 from dchat.kernel.ids import Amount, Height
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft, State
 
 

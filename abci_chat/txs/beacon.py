@@ -9,8 +9,8 @@ from abci_chat.state import beacon
 from abci_chat.state.beacon import ADDRESS_BYTES, EMPTY_HEAD, MAX_LENGTH, Link
 from dchat.kernel import codec
 from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import Cost
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft
 
 

@@ -14,8 +14,8 @@ from abci_chat.state.identities import LogKind
 from abci_chat.state.work import Proof
 from dchat.kernel import codec, signing
 from dchat.kernel.errors import TxRejected, WeakKey
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Cost
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft, State
 
 

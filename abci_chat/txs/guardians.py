@@ -11,8 +11,8 @@ from abci_chat.state.guardians import Panel
 from abci_chat.state.identities import LogKind
 from dchat.kernel import codec
 from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Cost, EpochMs
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft
 
 

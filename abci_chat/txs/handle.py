@@ -12,8 +12,8 @@ from abci_chat.state.work import Proof
 from dchat.kernel import codec, signing
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Cost, EpochMs, Height
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft, State
 
 

@@ -11,8 +11,8 @@ from abci_chat.state.identities import Identity, LogKind
 from abci_chat.state.work import Proof
 from dchat.kernel import codec, signing
 from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Cost, EpochMs
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft, State
 
 _RELAY: Final = re.compile(r"/[\x21-\x7e]+/p2p/[1-9A-HJ-NP-Za-km-z]{46,64}", re.ASCII)

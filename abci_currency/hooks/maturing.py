@@ -15,8 +15,9 @@ from abci_currency.state import leaving, rewards
 from abci_currency.state.stake import REDELEGATION, UNBONDING
 from dchat.kernel import codec, due
 from dchat.kernel.due import Due
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId
-from dchat.kernel.machine import BlockContext, Event
+from dchat.kernel.machine import BlockContext
 from dchat.kernel.store import Draft
 
 MOST_A_BLOCK: Final = 100

@@ -10,8 +10,8 @@ from abci_currency.txs.transfer import MAX_MEMO_BYTES, Transferred
 from dchat.kernel import accounts, amounts, codec
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import TxRejected, ZeroAmount
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Amount, Cost
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft
 
 MAX_OUTPUTS: Final = 256

@@ -9,8 +9,8 @@ from abci_currency.state import pools
 from dchat.kernel import codec, holdings
 from dchat.kernel.accounts import ACCOUNT_ID
 from dchat.kernel.errors import ZeroAmount
+from dchat.kernel.family import Event, Family, TxContext
 from dchat.kernel.ids import AccountId, Amount, Cost
-from dchat.kernel.machine import Event, Family, TxContext
 from dchat.kernel.store import Draft
 
 MAX_MEMO_BYTES: Final = 256

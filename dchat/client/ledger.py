@@ -12,9 +12,9 @@ from abci_chat.state.work import TooLittleWork, UnknownAnchor
 from dchat.kernel import accounts
 from dchat.kernel.accounts import Account
 from dchat.kernel.errors import NonceMismatch
+from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId, ChainId, Height, Nonce
 from dchat.kernel.light import TrustedBlock
-from dchat.kernel.machine import Family
 from dchat.node.chain import OpenChain, Order, Refused, order_of
 from dchat.node.identity import Identity
 from dchat.node.reader import VerifiedValue

@@ -21,8 +21,8 @@ from abci_chat.txs.identity import RegisterIdentity
 from dchat.client import work
 from dchat.client.ledger import Ledger
 from dchat.kernel.errors import OperatorError
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Nonce
-from dchat.kernel.machine import Family
 from dchat.node.identity import Identity
 
 Fields = TypeVar("Fields")

@@ -34,13 +34,11 @@ from dchat.kernel.errors import (
     WeakKey,
     WrongChain,
 )
-from dchat.kernel.family import MAX_WAIVED_COST, Event, Family, Prepared, TxContext, TxFamily
+from dchat.kernel.family import MAX_WAIVED_COST, Event, Prepared, TxContext, TxFamily
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce, TxHash
 from dchat.kernel.params import Params
 from dchat.kernel.store import Draft, State
 from dchat.kernel.tx import SignedTx
-
-__all__ = ["Event", "Family", "Prepared", "TxContext", "TxFamily"]
 
 BASE_COST: Final = Cost(56)
 """Cost units of decoding, one signature check and the sender's record."""

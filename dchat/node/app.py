@@ -24,13 +24,13 @@ from dchat import __version__
 from dchat.kernel import contribution, genesis, params, proposal, signing
 from dchat.kernel.codec import CodecError
 from dchat.kernel.errors import InvariantBroken, OperatorError
+from dchat.kernel.family import Event
 from dchat.kernel.ids import ChainId, EpochMs, Height
 from dchat.kernel.machine import (
     Block,
     BlockContext,
     BlockResult,
     Carried,
-    Event,
     GenesisContext,
     Machine,
     Misbehaviour,

@@ -14,8 +14,9 @@ from typing import Final, TypeVar
 
 from dchat.kernel import accounts, codec, params, signing, tx
 from dchat.kernel.errors import OperatorError
+from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, Height, Nonce
-from dchat.kernel.machine import Family, cost_of
+from dchat.kernel.machine import cost_of
 from dchat.kernel.queries import LISTING, PAGE, Listing, Page, QueryCode, check_page
 from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.tx import Envelope

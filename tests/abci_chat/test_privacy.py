@@ -24,8 +24,9 @@ from abci_chat.txs.member import JoinChannel, LeaveChannel
 from abci_chat.txs.post import Post, PostBatch
 from dchat.kernel import accounts, codec, machine, signing, tx
 from dchat.kernel.accounts import ACCOUNT_ID
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Amount, Cost, EpochMs, Height
-from dchat.kernel.machine import Block, BlockResult, Family
+from dchat.kernel.machine import Block, BlockResult
 from tests.abci_chat.test_private_channels import Seat, crowds, outline, story
 from tests.fakes import toil
 from tests.fakes.channels import PRIVATE, Chat

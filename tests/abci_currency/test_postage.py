@@ -24,8 +24,8 @@ from abci_currency.txs.issuer import (
 )
 from abci_currency.txs.relay import SettleRelay, TopUpRelay, UnbondRelay
 from dchat.kernel import signing
+from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import Family
 from tests.fakes.memory import ALICE, BOB, CAROL, Person
 from tests.fakes.postage import STAKE, Clockwork, peer_of, registration
 

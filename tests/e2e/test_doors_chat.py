@@ -21,8 +21,8 @@ from abci_chat.txs.handle import COMMIT, CommitHandle
 from dchat.kernel import bundle, codec, contribution, tx
 from dchat.kernel.codec import Raw
 from dchat.kernel.errors import TxRejected
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Amount, ChainId, Cost, Height
-from dchat.kernel.machine import Family
 from tests.e2e.bad_requests import funded_genesis
 from tests.e2e.solo import PATIENCE_S, Json, Solo
 from tests.fakes.memory import ALICE, BOB, envelope

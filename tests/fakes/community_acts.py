@@ -9,9 +9,8 @@ from typing import Any, cast
 from abci_chat.hooks.recoveries import IdentityRecovered
 from abci_chat.machine import FAMILIES
 from dchat.kernel import tx
-from dchat.kernel.family import Family
+from dchat.kernel.family import Event, Family
 from dchat.kernel.ids import AccountId
-from dchat.kernel.machine import Event
 from tests.fakes.memory import MemoryState
 from tests.fakes.world import Made
 

@@ -16,8 +16,9 @@ from abci_chat.txs import report, verdict
 from abci_chat.txs.report import Report
 from abci_chat.txs.verdict import GiveVerdict
 from dchat.kernel import accounts, machine, supply
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, Height
-from dchat.kernel.machine import Block, BlockContext, Event, Outcome
+from dchat.kernel.machine import Block, BlockContext, Outcome
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person, give
 from tests.fakes.posting import FUNDS, Room

@@ -14,8 +14,9 @@ from abci_chat.state.beacon import DUTY, Beacon, Draw, Link, PreimageRevealed
 from abci_chat.state.cases import Case, Phase, Reason
 from abci_chat.state.targets import Kind, Target
 from dchat.kernel import contribution, headers, machine
+from dchat.kernel.family import Event
 from dchat.kernel.ids import Amount, Height
-from dchat.kernel.machine import Block, BlockContext, BlockResult, Event, Machine
+from dchat.kernel.machine import Block, BlockContext, BlockResult, Machine
 from dchat.kernel.store import Draft
 from tests.fakes.memory import (
     ALICE,

@@ -27,8 +27,8 @@ from abci_currency.txs.validator import ValidatorCreated
 from abci_currency.txs.vesting import VestedClaimed, VestedDelegated
 from dchat.kernel import accounts, codec, tx
 from dchat.kernel.accounts import ACCOUNT_ID
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId
-from dchat.kernel.machine import Event
 from dchat.kernel.store import State
 from tests.fakes.world import Made
 

@@ -10,6 +10,7 @@ from abci_currency import genesis as currency
 from abci_currency.params import STAKING
 from abci_currency.state.stake import POWER_UNIT
 from dchat.kernel import accounts, codec, genesis, machine, params, signing, supply, tx
+from dchat.kernel.family import TxFamily
 from dchat.kernel.ids import AccountId, Amount, ChainId, Cost, EpochMs, Height, Nonce
 from dchat.kernel.machine import (
     Block,
@@ -18,7 +19,6 @@ from dchat.kernel.machine import (
     GenesisContext,
     Machine,
     Outcome,
-    TxFamily,
     ValidatorPower,
 )
 from dchat.kernel.store import Draft

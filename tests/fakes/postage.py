@@ -10,8 +10,9 @@ from abci_currency.state import audit, pools, relays
 from abci_currency.state.relays import PeerKey
 from abci_currency.txs.relay import REGISTER, RegisterRelay
 from dchat.kernel import accounts, machine, signing, supply
+from dchat.kernel.family import Family
 from dchat.kernel.ids import AccountId, Amount, ChainId, EpochMs, Height
-from dchat.kernel.machine import Block, BlockContext, Family, Outcome
+from dchat.kernel.machine import Block, BlockContext, Outcome
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, CHAIN, START, Person, opened, signed
 

@@ -16,9 +16,10 @@ from abci_chat.state.posts import Batch, Sequence
 from abci_chat.txs import post as families
 from abci_chat.txs.post import Post, PostBatch, SignedPart
 from dchat.kernel import accounts, machine, params, signing, supply
+from dchat.kernel.family import Family
 from dchat.kernel.headers import merkle_root
 from dchat.kernel.ids import Amount, Cost, EpochMs, Height
-from dchat.kernel.machine import Block, BlockContext, Family, Outcome
+from dchat.kernel.machine import Block, BlockContext, Outcome
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, MemoryState, Person, give, signed
 

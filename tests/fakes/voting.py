@@ -18,9 +18,10 @@ from abci_chat.txs import ballot, proposal
 from abci_chat.txs.ballot import CastBallot, CommitBallot, RevealBallot
 from abci_chat.txs.proposal import ProposeText
 from dchat.kernel import accounts, genesis, machine, supply
+from dchat.kernel.family import Event, Family
 from dchat.kernel.genesis import Allocation, Genesis
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import Block, BlockContext, Event, Family, Outcome
+from dchat.kernel.machine import Block, BlockContext, Outcome
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, START, MemoryState, Person, signed
 

@@ -9,8 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from dchat.kernel import accounts, bundle, contribution, machine
 from dchat.kernel.codec import Raw
+from dchat.kernel.family import Event
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs, Height
-from dchat.kernel.machine import Block, BlockContext, BlockResult, Event, Machine
+from dchat.kernel.machine import Block, BlockContext, BlockResult, Machine
 from dchat.kernel.store import Draft
 from dchat.node.app import Node
 from dchat.node.proto import abci_pb2 as pb

@@ -14,8 +14,7 @@ import pytest
 from abci_chat.machine import FAMILIES as CHAT
 from abci_chat.state import ballots, cases, channels, contents, identities, proposals, targets
 from abci_currency.machine import FAMILIES as CURRENCY
-from dchat.kernel.family import Event
-from dchat.kernel.machine import TxFamily
+from dchat.kernel.family import Event, TxFamily
 from tests.house.rooms import HOUSE
 
 PAGE = (HOUSE / "docs" / "API_SPECIFICATION.md").read_text()

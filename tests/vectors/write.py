@@ -22,8 +22,9 @@ from abci_currency.txs.rewards import (
 from abci_currency.txs.transfer import FAMILY as TRANSFER
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, signing, tx
+from dchat.kernel.family import Event
 from dchat.kernel.ids import Amount
-from dchat.kernel.machine import Block, BlockContext, Event, Machine, run_block
+from dchat.kernel.machine import Block, BlockContext, Machine, run_block
 from dchat.kernel.merkle import tree
 from tests.fakes import offences
 from tests.fakes.earners import earned

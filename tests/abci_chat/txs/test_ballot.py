@@ -27,8 +27,8 @@ from abci_chat.txs.ballot import (
 )
 from dchat.kernel import accounts
 from dchat.kernel.errors import InsufficientFunds, MalformedBody, NonceMismatch
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Amount, ChainId, EpochMs
-from dchat.kernel.machine import Family
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person, run, signed
 from tests.fakes.voting import (
     BOND,

@@ -37,9 +37,8 @@ from abci_chat.txs.channel import (
     SetPolicy,
 )
 from dchat.kernel.errors import InsufficientFunds, MalformedBody, NonceMismatch
-from dchat.kernel.family import Family
+from dchat.kernel.family import Family, TxContext
 from dchat.kernel.ids import Amount, ChainId, Height, Nonce
-from dchat.kernel.machine import TxContext
 from tests.fakes.channels import (
     BY_REQUEST,
     FEE,

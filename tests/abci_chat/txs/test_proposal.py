@@ -33,8 +33,8 @@ from dchat.kernel.errors import (
     ParameterOutOfBounds,
     ZeroAmount,
 )
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import Family
 from tests.fakes.appeals import CASE, decided
 from tests.fakes.memory import ALICE, BOB, run, signed
 from tests.fakes.voting import (

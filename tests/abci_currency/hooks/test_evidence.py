@@ -11,9 +11,9 @@ from abci_currency.state import audit, leaving, liability, slashing, stake, stak
 from abci_currency.state.slashing import Jailed, Slashed, Tombstoned
 from dchat.kernel import accounts
 from dchat.kernel.codec import MAX_U64
-from dchat.kernel.family import TxContext
+from dchat.kernel.family import Event, TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import Event, Misbehaviour
+from dchat.kernel.machine import Misbehaviour
 from dchat.kernel.store import Draft
 from tests.fakes.memory import ALICE, CHAIN
 from tests.fakes.voters import UNIT, address, block, founded, time_at, twice, validator

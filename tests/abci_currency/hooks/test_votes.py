@@ -8,8 +8,9 @@ from abci_currency.machine import MACHINE
 from abci_currency.params import DAY_MS, Slashing
 from abci_currency.state import audit, liability, presence, slashing
 from abci_currency.state.slashing import Jailed, Slashed
+from dchat.kernel.family import Event
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import Block, Event, run_block
+from dchat.kernel.machine import Block, run_block
 from dchat.kernel.store import Draft
 from tests.fakes import voters
 from tests.fakes.memory import ALICE, MemoryState

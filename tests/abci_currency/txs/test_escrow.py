@@ -36,8 +36,8 @@ from dchat.kernel.errors import (
     NonceMismatch,
     ZeroAmount,
 )
+from dchat.kernel.family import Family, TxContext
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import Family, TxContext
 from tests.fakes.memory import ALICE, BOB, CAROL, CHAIN, Person, run, signed
 from tests.fakes.postage import (
     FORTNIGHT_MS,

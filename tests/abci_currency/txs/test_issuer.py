@@ -35,8 +35,8 @@ from abci_currency.txs.issuer import (
 )
 from abci_currency.txs.relay import NothingDue
 from dchat.kernel.errors import InsufficientFunds, NonceMismatch, ZeroAmount
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Amount, EpochMs
-from dchat.kernel.machine import Family
 from tests.fakes.memory import ALICE, BOB, Person, run, signed
 from tests.fakes.postage import FORTNIGHT_MS, START, Clockwork
 

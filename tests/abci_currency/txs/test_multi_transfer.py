@@ -21,8 +21,8 @@ from dchat.kernel.errors import (
     NonceMismatch,
     ZeroAmount,
 )
+from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, Cost, EpochMs, Height
-from dchat.kernel.machine import TxContext
 from dchat.kernel.pool import Pool
 from dchat.kernel.store import Draft
 from tests.fakes.memory import (

@@ -34,8 +34,8 @@ from abci_currency.txs.relay import (
     WeakPeerKey,
 )
 from dchat.kernel.errors import InsufficientFunds, MalformedBody, NonceMismatch, ZeroAmount
+from dchat.kernel.family import Family
 from dchat.kernel.ids import Amount, ChainId, EpochMs, Height
-from dchat.kernel.machine import Family
 from tests.fakes.memory import ALICE, BOB, Person, run, signed
 from tests.fakes.postage import (
     ADDRESSES,

@@ -11,8 +11,8 @@ from abci_currency.state import pools
 from abci_currency.txs.transfer import FAMILY, Transfer, Transferred
 from dchat.kernel import accounts, codec, supply
 from dchat.kernel.errors import AmountTooLarge, InsufficientFunds, MalformedBody, ZeroAmount
+from dchat.kernel.family import TxContext
 from dchat.kernel.ids import AccountId, Amount, EpochMs, Height
-from dchat.kernel.machine import TxContext
 from dchat.kernel.store import Draft
 from tests.fakes.memory import (
     ALICE,

@@ -11,9 +11,9 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import accounts, codec, errors, machine, params, signing, supply, tx
-from dchat.kernel.family import MAX_WAIVED_COST
+from dchat.kernel.family import MAX_WAIVED_COST, Event
 from dchat.kernel.ids import AccountId, Amount, Cost
-from dchat.kernel.machine import Block, BlockContext, Event, Machine
+from dchat.kernel.machine import Block, BlockContext, Machine
 from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft, State
 from tests.fakes.effort import ENOUGH, WORKED, effort

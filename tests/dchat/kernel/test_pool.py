@@ -11,8 +11,9 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from abci_currency.txs.transfer import Transfer
 from dchat.kernel import codec, errors, params, tx
+from dchat.kernel.family import Prepared
 from dchat.kernel.ids import Amount, Cost
-from dchat.kernel.machine import Block, Prepared, run_block
+from dchat.kernel.machine import Block, run_block
 from dchat.kernel.pool import PART, ROOM, Part, Pool, Room
 from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft

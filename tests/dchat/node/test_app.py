@@ -16,8 +16,9 @@ from abci_currency.machine import MACHINE
 from abci_currency.txs import transfer
 from dchat.kernel import accounts, params
 from dchat.kernel.errors import InvariantBroken
+from dchat.kernel.family import Event
 from dchat.kernel.ids import Amount, EpochMs, Height
-from dchat.kernel.machine import BlockContext, Event, Outcome
+from dchat.kernel.machine import BlockContext, Outcome
 from dchat.kernel.proposal import size_in_block
 from dchat.kernel.refusals import REFUSALS
 from dchat.kernel.store import Draft

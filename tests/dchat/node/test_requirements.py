@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dchat.kernel import accounts, params
+from dchat.kernel.family import Prepared
 from dchat.kernel.ids import Amount, Cost
-from dchat.kernel.machine import Machine, Prepared
+from dchat.kernel.machine import Machine
 from dchat.node.app import APP_VERSION
 from dchat.node.proto import abci_pb2 as pb
 from dchat.node.storage import Storage

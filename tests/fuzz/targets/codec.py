@@ -12,8 +12,8 @@ from abci_chat.state import reputation
 from dchat.client.core import content
 from dchat.kernel import codec
 from dchat.kernel.codec import CodecError
+from dchat.kernel.family import Family
 from dchat.kernel.headers import HeaderRefused, Validator, validator_set
-from dchat.kernel.machine import Family
 from tests.fuzz.mutate import change_bytes, change_values
 from tests.fuzz.target import Target, named
 
