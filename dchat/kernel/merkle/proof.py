@@ -74,6 +74,7 @@ class Proof:
         return proof
 
 
+_UPWARDS: Final = tuple(reversed(range(HEIGHT)))
 _PROOF: Final = Record(
     Proof, leaf=ListOf(Fixed(HASH_SIZE), 2), siblings=ListOf(Fixed(HASH_SIZE), MAX_DEPTH)
 )
@@ -144,7 +145,9 @@ def _ended(leaf: bytes, siblings: list[bytes]) -> Proof:
 def _walk_page(page: bytes, slot: int, siblings: list[bytes]) -> bytes | None:
     """Collect the siblings on the way to slot; return the leaves where it ends in this page."""
     if page[COUNTS_AT + slot] == OWN_PAGE:
-        siblings += [node_at(page, (SLOTS + slot) >> up ^ 1) for up in reversed(range(HEIGHT))]
+        for up in _UPWARDS:
+            at = HASH_SIZE * (SLOTS + slot >> up ^ 1)
+            siblings.append(page[at : at + HASH_SIZE])
         return None
     first, end = 0, SLOTS
     for level in range(HEIGHT + 1):
