@@ -197,12 +197,12 @@ class Storage:
     def latest(self) -> StateView:
         """Return the latest committed state."""
         committed = self._committed
-        return StateView(committed.asked, committed.meta.height, committed.meta.height)
+        return self._view(committed.asked, committed.meta.height, committed.meta)
 
     def working(self) -> StateView:
         """Return the latest committed state for those who make the next: it remembers for them."""
         committed = self._committed
-        return StateView(committed.reader, committed.meta.height, committed.meta.height)
+        return self._view(committed.reader, committed.meta.height, committed.meta)
 
     def at(self, height: int) -> StateView:
         """Return the state after the block at height. Raises: HeightUnavailable."""
@@ -210,7 +210,7 @@ class Storage:
         meta = committed.meta
         if not meta.oldest <= height <= meta.height:
             raise HeightUnavailable(height, meta.oldest, meta.height)
-        return StateView(committed.asked, height, meta.height)
+        return self._view(committed.asked, height, meta)
 
     def roots_at(self, height: int) -> tuple[int, Roots]:
         """Return the height and its modules' fingerprints after that block, 0 for the latest.
@@ -271,8 +271,9 @@ class Storage:
             meta = self._next_meta(staged)
             recorded = _moved(staged)
             self._backend.write(self._batch(staged, meta, recorded))
-            self._committed = _committed(self._backend, meta, recorded, staged.writes)
+            # First the cache: who sees the new version must not find an old page there.
             self._cache.update(staged.pages)
+            self._committed = _committed(self._backend, meta, recorded, staged.writes)
             self._pruner.reach(meta.oldest)
 
     def settle(self) -> None:
@@ -284,6 +285,9 @@ class Storage:
         with self._changing:
             self._pruner.stop()
             self._backend.close()
+
+    def _view(self, reader: Reader, height: int, meta: _Meta) -> StateView:
+        return StateView(reader, height, meta.height, self._cache.get)
 
     def _next_meta(self, staged: Staged) -> _Meta:
         before = staged.base.meta

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from types import MappingProxyType
@@ -19,12 +19,15 @@ NOTHING: Final[Known] = MappingProxyType({})
 # Beside the page itself: two byte-string heads, the name, slots of two dictionaries.
 ENTRY_BYTES: Final = 300
 
+_NO_PAGES: Final[Mapping[bytes, bytes]] = MappingProxyType({})
+
 
 class PageCache:
-    """Pages for the committer alone: of the longest names, the one written longest ago goes first.
+    """The newest pages: of the longest names, the one written longest ago goes first.
 
     A page has sixteen below it, which together are asked for as often as it is. The committer
-    writes nearly all that it reads, so only what was written is kept. Not thread-safe.
+    writes nearly all that it reads, so only what was written is kept. Any thread may get a page
+    while one updates.
     """
 
     __slots__ = ("_tiers", "limit_bytes", "used_bytes")
@@ -33,16 +36,18 @@ class PageCache:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
         # By length of name. To take the first of a plain dictionary is to walk past all that went.
-        self._tiers: defaultdict[int, OrderedDict[bytes, bytes]] = defaultdict(OrderedDict)
+        self._tiers: dict[int, OrderedDict[bytes, bytes]] = {}
 
     def get(self, name: bytes) -> bytes | None:
         """Return the page, None if it is not kept."""
-        return self._tiers[len(name)].get(name)
+        return self._tiers.get(len(name), _NO_PAGES).get(name)
 
     def update(self, pages: Known) -> None:
         """Keep the pages, forget those that are None, and drop others until the bound holds."""
         for name, page in pages.items():
-            tier = self._tiers[len(name)]
+            tier = self._tiers.get(len(name))
+            if tier is None:
+                tier = self._tiers[len(name)] = OrderedDict()
             held = tier.pop(name, None)
             if held is not None:
                 self.used_bytes -= len(held) + ENTRY_BYTES

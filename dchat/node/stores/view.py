@@ -18,6 +18,14 @@ VALUE: Final = b"v"
 STAMP_SIZE: Final = 8
 
 
+# Where pages are looked for before the store is asked.
+Pages = Callable[[bytes], bytes | None]
+
+
+def _nothing_kept(_: bytes) -> bytes | None:
+    return None
+
+
 def stamp_of(height: int) -> bytes:
     """Return what the entries that the block at height writes begin with."""
     return height.to_bytes(STAMP_SIZE, "big")
@@ -30,11 +38,17 @@ class StateView:
     until Python looks for cycles, which is many blocks later.
     """
 
-    __slots__ = ("_latest", "_reader", "_stamp", "height")
+    __slots__ = ("_kept", "_latest", "_reader", "_stamp", "height")
 
-    def __init__(self, reader: Reader, height: int, latest: int) -> None:
-        """Read the state after the block at height from a store whose latest block is given."""
+    def __init__(
+        self, reader: Reader, height: int, latest: int, kept: Pages = _nothing_kept
+    ) -> None:
+        """Read the state after the block at height from a store whose latest block is given.
+
+        kept gives pages as the newest block left them, which may be newer than latest.
+        """
         self.height = height
+        self._kept = kept
         self._latest = latest
         self._reader = reader
         self._stamp = stamp_of(height)
@@ -92,6 +106,9 @@ class StateView:
 
     def _page(self, name: bytes) -> bytes | None:
         """Return the page as it was: patches lead back to it from the latest one."""
+        page = self._kept(name)
+        if page is not None and page[:STAMP_SIZE] <= self._stamp:
+            return page
         page = self._reader.get(name)
         if page is not None and page[:STAMP_SIZE] <= self._stamp:
             return page

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -332,6 +333,33 @@ def test_queries_at_every_height_agree_while_blocks_are_committed(tmp_path: Path
 
     assert (wrong, storage.app_hash) == ([], expected)
     storage.close()
+
+
+def test_who_sees_a_new_block_sees_none_of_the_pages_before_it() -> None:
+    storage = stored()
+    storage.commit(storage.stage(1, {b"key %d" % number: b"1" for number in range(500)}))
+    hashes, wrong = {1: storage.app_hash}, list[int]()
+
+    def query() -> None:
+        while storage.height < 60:
+            view = storage.latest()
+            is_old = view.app_hash != hashes[view.height]
+            wrong.extend([view.height] if is_old else [])
+
+    querying = threading.Thread(target=query)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    querying.start()
+    for height in range(2, 61):
+        staged = storage.stage(
+            height, {b"key %d" % number: b"%d" % height for number in range(500)}
+        )
+        hashes[height] = staged.app_hash
+        storage.commit(staged)
+    querying.join()
+    sys.setswitchinterval(before)
+
+    assert wrong == []
 
 
 def test_a_state_outlives_its_process(tmp_path: Path) -> None:
