@@ -10,8 +10,8 @@ Measured is the processor time of the thread that does it, in microseconds an or
 least of the rounds, since what else goes on in the machine only adds. Beside it stand the entries
 of the state that an order reads and writes, its share of what the block itself does included, and
 the parts: `check_us`, `propose_us`, `finalize_us` and `commit_us`. A look-up is a handle and its
-identity, each asked for by Query, its proof verified. `growth` is the largest size to the smallest.
-The last line is one JSON object.
+identity, each asked for by Query, its proof verified. `growth` compares the largest size with the
+smallest round by round, and is the median of these ratios. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ from tests.fakes.memory import CHAIN
 T = TypeVar("T")
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
-ROUNDS: Final = 7
+ROUNDS: Final = 10
+MOST_ROUNDS: Final = errands.MOST_NEWCOMERS // (EACH + WORKED) - 1
+"""As long as there are newcomers with credits."""
 LOOK_UPS: Final = 200
 WARMING_KEYS: Final = 150_000
 SECOND_MS: Final = 1_000
@@ -109,9 +111,13 @@ class Took:
     reads: float = 0
     writes: float = 0
 
+    def wholes(self) -> list[float]:
+        """Return what the phases took together, by round."""
+        return [sum(spans) for spans in self.spans]
+
     def figures(self) -> Figures:
         """Return the least of the rounds, their median, and what is the same in each round."""
-        whole = [sum(spans) for spans in self.spans]
+        whole = self.wholes()
         parts = [round(min(spans), 1) for spans in zip(*self.spans, strict=True)]
         return {
             "us": round(min(whole), 1),
@@ -139,7 +145,7 @@ def main() -> None:
     """Fill every size, and let them take turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, choices=range(1, MOST_ROUNDS + 1))
     parser.add_argument("--filled", type=Path)
     parser.add_argument("--write-baseline", action="store_true")
     chosen = parser.parse_args()
@@ -296,7 +302,7 @@ def report(towns: dict[int, Town]) -> dict[str, object]:
     """Return all that was measured."""
     curve = {size: figures_of(town) for size, town in towns.items()}
     least, most = curve[min(curve)], curve[max(curve)]
-    growth = {name: round(each["us"] / least[name]["us"], 3) for name, each in most.items()}
+    growth = grown(towns[min(curve)], towns[max(curve)])
     for name, rate in growth.items():
         shown = "  ".join(f"{size}: {found[name]}" for size, found in curve.items())
         print(f"{name}: {rate}  {shown}")
@@ -311,6 +317,16 @@ def report(towns: dict[int, Town]) -> dict[str, object]:
         "growth": growth,
         "figures": curve,
         "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def grown(least: Town, most: Town) -> Figures:
+    """Return the medians of how many times as much the larger one took in the same round."""
+    found = {name: (took.wholes(), most.took[name].wholes()) for name, took in least.took.items()}
+    found[LOOK_UP] = (least.looked_up, most.looked_up)
+    return {
+        name: round(median(after / before for before, after in zip(*rounds, strict=True)), 3)
+        for name, rounds in found.items()
     }
 
 
