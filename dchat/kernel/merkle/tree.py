@@ -179,11 +179,9 @@ class _Batch:
             return self._settle(name, kept, changes)
         before = self._read(name)
         after = self.page(name, before, changes)
-        return (
-            self._taken_in(name, before, after)
-            if is_small(after)
-            else (OWN_PAGE, b"", after[ROOT_HASH])
-        )
+        if is_small(after):
+            return self._taken_in(name, before, after)
+        return OWN_PAGE, b"", after[ROOT_HASH]
 
     def _taken_in(self, name: bytes, before: bytes, after: bytes) -> Slot:
         """Return what becomes of the slot whose page is left with so few leaves; that page goes."""

@@ -16,8 +16,8 @@ MAX_MEMO_BYTES: Final = 16 << 20
 Known = Mapping[bytes, bytes | None]
 NOTHING: Final[Known] = MappingProxyType({})
 
-# Beside the page itself: two byte-string heads, the name, slots of two dictionaries.
-ENTRY_BYTES: Final = 300
+# Beside the page itself: two byte-string heads, the name, a place in an ordered dictionary.
+ENTRY_BYTES: Final = 250
 
 _NO_PAGES: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 

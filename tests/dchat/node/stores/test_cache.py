@@ -14,6 +14,10 @@ def holding(*names: bytes) -> PageCache:
     return cache
 
 
+def kept(cache: PageCache, *names: bytes) -> list[bool]:
+    return [cache.get(name) is not None for name in names]
+
+
 def put_and_measure(cache: PageCache, number: int) -> int:
     cache.update({b"%d" % (number % 37): bytes(number * 7919 % 1200)})
     return cache.used_bytes
@@ -33,12 +37,7 @@ def test_the_page_written_longest_ago_makes_room() -> None:
 
     cache.update({b"d": PAGE})
 
-    assert [cache.get(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
-        True,
-        False,
-        True,
-        True,
-    ]
+    assert kept(cache, b"a", b"b", b"c", b"d") == [True, False, True, True]
 
 
 def test_of_several_levels_the_deepest_makes_room_first() -> None:
@@ -46,12 +45,7 @@ def test_of_several_levels_the_deepest_makes_room_first() -> None:
 
     cache.update({b"p1": PAGE})
 
-    assert [cache.get(name) is not None for name in (b"p", b"p0", b"p01", b"p1")] == [
-        True,
-        True,
-        False,
-        True,
-    ]
+    assert kept(cache, b"p", b"p0", b"p01", b"p1") == [True, True, False, True]
 
 
 def test_a_page_put_again_counts_once() -> None:
